@@ -1,0 +1,214 @@
+//! PURE: reading JSON objects strictly where rules look, and skipping the rest.
+//!
+//! A key that appears twice is refused: two readers that pick different ones would disagree about what is
+//! being admitted.
+
+use std::borrow::Cow;
+use std::collections::HashSet;
+use std::fmt;
+use std::ops::Deref;
+
+use serde::de::{Deserialize, Deserializer, Error, Visitor};
+
+/// How the message of a repeated key starts; the reader of an error has nothing else to tell it by.
+pub(crate) const DUPLICATE_KEY: &str = "duplicate key";
+
+/// Nesting from which a document is refused, everywhere in it.
+pub(crate) const MAX_DEPTH: usize = 128;
+
+/// A string that is borrowed from the input unless it holds escapes.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Text<'a>(pub Cow<'a, str>);
+
+impl Deref for Text<'_> {
+    type Target = str;
+
+    fn deref(&self) -> &str {
+        &self.0
+    }
+}
+
+impl<'de> Deserialize<'de> for Text<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct TextVisitor;
+
+        impl<'de> Visitor<'de> for TextVisitor {
+            type Value = Text<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a string")
+            }
+
+            fn visit_borrowed_str<E: Error>(self, text: &'de str) -> Result<Text<'de>, E> {
+                Ok(Text(Cow::Borrowed(text)))
+            }
+
+            fn visit_str<E: Error>(self, text: &str) -> Result<Text<'de>, E> {
+                Ok(Text(Cow::Owned(text.to_owned())))
+            }
+        }
+
+        deserializer.deserialize_str(TextVisitor)
+    }
+}
+
+/// The keys of one object that were read so far.
+#[derive(Default)]
+pub(crate) struct SeenKeys<'de> {
+    /// One bit per key, by length and ends: a clear bit proves that a key is new without a comparison.
+    bits: u64,
+    few: Vec<Text<'de>>,
+    many: HashSet<Text<'de>>,
+}
+
+impl<'de> SeenKeys<'de> {
+    /// How many keys are searched in a row; more are hashed, so that a hostile object costs linear time.
+    const FEW: usize = 32;
+
+    pub(crate) fn insert<E: Error>(&mut self, key: Text<'de>) -> Result<(), E> {
+        let bytes = key.as_bytes();
+        let ends = bytes.first().unwrap_or(&0).wrapping_mul(7) ^ bytes.last().unwrap_or(&0).wrapping_mul(13);
+        let bit = 1 << ((bytes.len() + usize::from(ends)) % 64);
+        let maybe_seen = self.bits & bit != 0;
+        self.bits |= bit;
+        if maybe_seen && (self.few.contains(&key) || self.many.contains(&key)) {
+            return Err(E::custom(format_args!("{DUPLICATE_KEY} {:?}", &*key)));
+        }
+        if self.few.len() < Self::FEW {
+            self.few.push(key);
+        } else {
+            self.many.insert(key);
+        }
+        Ok(())
+    }
+}
+
+/// Defines a struct that is read from a JSON object: `field: Type = "key"`. Absent and null keys leave the
+/// field at its default, unknown keys are skipped, repeated keys (known or not) are an error.
+macro_rules! json_object {
+    ($(#[$meta:meta])* pub struct $name:ident { $($(#[$field_meta:meta])* $field:ident: $type:ty = $key:literal),* $(,)? }) => {
+        $(#[$meta])*
+        #[derive(Clone, Debug, Default)]
+        pub struct $name<'a> { $($(#[$field_meta])* pub $field: Option<$type>,)* }
+
+        impl<'de: 'a, 'a> serde::de::Deserialize<'de> for $name<'a> {
+            fn deserialize<D: serde::de::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                struct ObjectVisitor<'a>(std::marker::PhantomData<&'a ()>);
+
+                impl<'de: 'a, 'a> serde::de::Visitor<'de> for ObjectVisitor<'a> {
+                    type Value = $name<'a>;
+
+                    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                        f.write_str("an object")
+                    }
+
+                    fn visit_map<A: serde::de::MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                        let mut object = $name::default();
+                        let mut seen = $crate::json::SeenKeys::default();
+                        while let Some(key) = map.next_key::<$crate::json::Text<'de>>()? {
+                            match &*key {
+                                $($key => object.$field = map.next_value()?,)*
+                                _ => { map.next_value::<serde::de::IgnoredAny>()?; }
+                            }
+                            seen.insert(key)?;
+                        }
+                        Ok(object)
+                    }
+                }
+
+                deserializer.deserialize_map(ObjectVisitor(std::marker::PhantomData))
+            }
+        }
+    };
+}
+pub(crate) use json_object;
+
+/// Whether arrays and objects nest [`MAX_DEPTH`] deep or deeper. The parser's own limit does not reach into
+/// values that are skipped.
+pub(crate) fn is_too_deep(json: &str) -> bool {
+    let openers = json.bytes().filter(|b| matches!(b, b'{' | b'[')).count();
+    // Fewer openers than the limit cannot nest that deep, and counting them is much cheaper than following.
+    openers >= MAX_DEPTH && follow_depth(json.as_bytes())
+}
+
+fn follow_depth(json: &[u8]) -> bool {
+    let mut depth = 0_usize;
+    let mut in_string = false;
+    let mut bytes = json.iter();
+    while let Some(byte) = bytes.next() {
+        match byte {
+            b'"' => in_string = !in_string,
+            b'\\' if in_string => {
+                bytes.next();
+            }
+            b'{' | b'[' if !in_string => {
+                depth += 1;
+                if depth >= MAX_DEPTH {
+                    return true;
+                }
+            }
+            b'}' | b']' if !in_string => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+    false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    json_object! {
+        /// Two keys.
+        pub struct Pair {
+            left: Text<'a> = "left",
+            right: Vec<Option<Text<'a>>> = "right",
+        }
+    }
+
+    fn read(json: &str) -> Result<Pair<'_>, String> {
+        serde_json::from_str(json).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn absent_and_null_keys_are_none() {
+        assert!(read("{}").unwrap().left.is_none());
+        assert!(read(r#"{"left":null}"#).unwrap().left.is_none());
+    }
+
+    #[test]
+    fn strings_without_escapes_are_borrowed() {
+        let pair = read(r#"{"left":"plain","right":["esc\u0061ped",null]}"#).unwrap();
+        assert!(matches!(pair.left.unwrap().0, Cow::Borrowed("plain")));
+        assert_eq!(pair.right.unwrap(), [Some(Text("escaped".into())), None]);
+    }
+
+    #[test]
+    fn a_repeated_key_is_refused_known_or_not_escaped_or_not() {
+        for json in [
+            r#"{"left":"a","left":"b"}"#,
+            r#"{"other":1,"left":"b","other":2}"#,
+            r#"{"left":"a","l\u0065ft":"b"}"#,
+        ] {
+            assert!(read(json).unwrap_err().starts_with(DUPLICATE_KEY), "{json}");
+        }
+    }
+
+    #[test]
+    fn a_repeated_key_among_many_is_refused() {
+        let keys: Vec<_> = (0..1000).map(|i| format!("\"k{i}\":0")).collect();
+        assert!(read(&format!("{{{}}}", keys.join(","))).is_ok());
+        assert!(read(&format!("{{{},\"k999\":0}}", keys.join(","))).is_err());
+        assert!(read(&format!("{{{},\"k3\":0}}", keys.join(","))).is_err());
+    }
+
+    #[test]
+    fn depth_counts_only_what_is_outside_of_strings() {
+        let nested = |depth: usize| format!("{}{}", "[".repeat(depth), "]".repeat(depth));
+        assert!(!is_too_deep(&nested(127)));
+        assert!(is_too_deep(&nested(128)));
+        assert!(!is_too_deep(&format!("\"{}\\\"[\"", "[".repeat(500))));
+        assert!(!is_too_deep(&"[]".repeat(500)));
+        assert!(is_too_deep(&format!("[\"]]]\\\\\",{}", nested(127))));
+    }
+}

@@ -1,0 +1,19 @@
+//! pullgate governs how a Kubernetes cluster pulls images: from where, how, and with what credentials.
+//!
+//! The webhook is a pure function of a request and static rules, with a thin edge around it:
+//!
+//! ```text
+//! environment --config::load--> Policy
+//! body --review::decode--> Request --admit::admit(&Policy)--> Verdict --review::encode--> answer
+//! ```
+//!
+//! Modules marked PURE know no client, clock, environment, log or runtime; `tests/it/purity.rs` holds them to it.
+
+pub mod admit;
+pub mod image;
+pub mod json;
+pub mod mutate;
+pub mod object;
+pub mod patch;
+pub mod policy;
+pub mod review;

@@ -1,0 +1,3 @@
+//! The `pullgate` program.
+
+fn main() {}

@@ -1,0 +1,149 @@
+//! PURE: the mutators. Each reads a [`PodChange`] or a claim and appends operations to a [`Verdict`].
+//!
+//! All of them are idempotent: admitting the patched object again appends nothing. All of them are total: an
+//! object that they cannot make sense of is left to the API server's own validation.
+
+pub mod containers;
+pub mod image;
+pub mod pull_policy;
+pub mod pull_secret;
+pub mod storage_class;
+
+use crate::patch::Operation;
+
+/// Who asked for an operation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Mutator {
+    /// [`image`]
+    Image,
+    /// [`pull_policy`]
+    PullPolicy,
+    /// [`pull_secret`]
+    PullSecret,
+    /// [`storage_class`]
+    StorageClass,
+}
+
+impl Mutator {
+    /// Every mutator.
+    pub const ALL: [Self; 4] = [Self::Image, Self::PullPolicy, Self::PullSecret, Self::StorageClass];
+
+    /// Its name in metrics.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Image => "image",
+            Self::PullPolicy => "pull_policy",
+            Self::PullSecret => "pull_secret",
+            Self::StorageClass => "storage_class",
+        }
+    }
+}
+
+/// What became of one image.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ImageOutcome {
+    /// Taken from another registry.
+    Rewritten,
+    /// Under an ignored registry.
+    Ignored,
+    /// At a target already.
+    AtTarget,
+    /// Covered by no rule.
+    NoRule,
+    /// Not a reference, or its rewrite would not be one.
+    Unparsable,
+    /// No image.
+    Empty,
+}
+
+impl ImageOutcome {
+    /// Every outcome.
+    pub const ALL: [Self; 6] =
+        [Self::Rewritten, Self::Ignored, Self::AtTarget, Self::NoRule, Self::Unparsable, Self::Empty];
+
+    /// Its name in metrics.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Rewritten => "rewritten",
+            Self::Ignored => "ignored",
+            Self::AtTarget => "at_target",
+            Self::NoRule => "no_rule",
+            Self::Unparsable => "unparsable",
+            Self::Empty => "empty",
+        }
+    }
+}
+
+/// What admission concludes about one request.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Verdict {
+    /// The patch, parents first; empty: no patch.
+    pub operations: Vec<Operation>,
+    /// What the author should know.
+    pub warnings: Warnings,
+    /// Key and value of audit annotations: the original image per rewritten container.
+    pub audit: Vec<(String, String)>,
+    /// One outcome per image that was looked at.
+    pub images: Vec<ImageOutcome>,
+}
+
+/// Warnings within what the API server shows: a longer or a later one would vanish, and so would one with a
+/// control character.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Warnings(Vec<String>);
+
+impl Warnings {
+    /// Most warnings of one response.
+    pub const MAX: usize = 5;
+    /// Most characters of one warning.
+    pub const MAX_LENGTH: usize = 120;
+
+    /// Adds a warning, made printable and short. The last of too many says only that there are more.
+    pub fn push(&mut self, warning: &str) {
+        if self.0.len() == Self::MAX {
+            if let Some(last) = self.0.last_mut() {
+                "more images of this object were not rewritten".clone_into(last);
+            }
+            return;
+        }
+        let mut text: String = warning.chars().flat_map(printable).collect();
+        if text.len() > Self::MAX_LENGTH {
+            text.truncate(Self::MAX_LENGTH - 3);
+            text.push_str("...");
+        }
+        self.0.push(text);
+    }
+
+    /// The warnings in order.
+    #[must_use]
+    pub fn as_slice(&self) -> &[String] {
+        &self.0
+    }
+}
+
+/// Printable ASCII stays, everything else is written as an escape: the result is ASCII.
+fn printable(char: char) -> impl Iterator<Item = char> {
+    let plain = (' '..='~').contains(&char);
+    plain.then_some(char).into_iter().chain((!plain).then(|| char.escape_default()).into_iter().flatten())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn warnings_stay_within_the_limits_of_the_api_server() {
+        let mut warnings = Warnings::default();
+        warnings.push(&"x".repeat(500));
+        warnings.push("line\nbreak \u{1b}[31m caf\u{e9}");
+        for _ in 0..100 {
+            warnings.push("same");
+        }
+        assert_eq!(warnings.as_slice().len(), 5);
+        assert!(warnings.as_slice().iter().all(|w| w.len() <= 120 && w.bytes().all(|b| (32..127).contains(&b))));
+        assert_eq!(warnings.as_slice()[1], "line\\nbreak \\u{1b}[31m caf\\u{e9}");
+        assert_eq!(warnings.as_slice()[4], "more images of this object were not rewritten");
+    }
+}

@@ -1,0 +1,132 @@
+//! PURE: the few fields of an admitted object that rules read, borrowed from its JSON.
+//!
+//! One view serves every kind: a Pod has containers, a `PersistentVolumeClaim` has a class, and neither minds
+//! the other's absence. Everything else in the object is skipped, so it cannot get lost: patches name single
+//! fields of the raw object.
+
+use serde_json::value::RawValue;
+
+use crate::json::{Text, json_object};
+
+/// Marks the API server's copy of a Pod that a kubelet runs from a file.
+pub const MIRROR_ANNOTATION: &str = "kubernetes.io/config.mirror";
+/// Where a claim named its class before `spec.storageClassName` existed; still read first.
+pub const BETA_STORAGE_CLASS_ANNOTATION: &str = "volume.beta.kubernetes.io/storage-class";
+
+json_object! {
+    /// A Pod or a `PersistentVolumeClaim`.
+    pub struct Object {
+        /// Object metadata.
+        metadata: Metadata<'a> = "metadata",
+        /// The kind's specification.
+        spec: Spec<'a> = "spec",
+    }
+}
+
+json_object! {
+    /// `metadata`.
+    pub struct Metadata {
+        /// Empty or absent while a generated name is pending.
+        name: Text<'a> = "name",
+        /// The prefix of a generated name.
+        generate_name: Text<'a> = "generateName",
+        /// Set while the object is being deleted.
+        deletion_timestamp: Text<'a> = "deletionTimestamp",
+        /// The annotations that rules ask for.
+        annotations: Annotations<'a> = "annotations",
+        /// Who set which field; kept only as far as claims need it.
+        managed_fields: Vec<Option<ManagedFields<'a>>> = "managedFields",
+    }
+}
+
+json_object! {
+    /// The two annotations that rules read.
+    pub struct Annotations {
+        /// See [`MIRROR_ANNOTATION`].
+        mirror: &'a RawValue = "kubernetes.io/config.mirror",
+        /// See [`BETA_STORAGE_CLASS_ANNOTATION`].
+        beta_storage_class: Text<'a> = "volume.beta.kubernetes.io/storage-class",
+    }
+}
+
+json_object! {
+    /// `spec` of a Pod or of a claim.
+    pub struct Spec {
+        /// Pod: regular containers.
+        containers: Vec<Option<Container<'a>>> = "containers",
+        /// Pod: init containers, sidecars included.
+        init_containers: Vec<Option<Container<'a>>> = "initContainers",
+        /// Pod: containers of `kubectl debug`.
+        ephemeral_containers: Vec<Option<Container<'a>>> = "ephemeralContainers",
+        /// Pod: volumes.
+        volumes: Vec<Option<Volume<'a>>> = "volumes",
+        /// Pod: references to pull secrets.
+        image_pull_secrets: Vec<Option<SecretReference<'a>>> = "imagePullSecrets",
+        /// Claim: the class; `""` asks for none.
+        storage_class_name: Text<'a> = "storageClassName",
+    }
+}
+
+json_object! {
+    /// A container of any list.
+    pub struct Container {
+        /// Unique in the Pod.
+        name: Text<'a> = "name",
+        /// What it runs.
+        image: Text<'a> = "image",
+        /// When the image is pulled.
+        image_pull_policy: Text<'a> = "imagePullPolicy",
+    }
+}
+
+json_object! {
+    /// A volume.
+    pub struct Volume {
+        /// Unique in the Pod.
+        name: Text<'a> = "name",
+        /// Present when the volume's content is an image.
+        image: ImageSource<'a> = "image",
+    }
+}
+
+json_object! {
+    /// `volumes[*].image`.
+    pub struct ImageSource {
+        /// The image.
+        reference: Text<'a> = "reference",
+        /// When it is pulled.
+        pull_policy: Text<'a> = "pullPolicy",
+    }
+}
+
+json_object! {
+    /// An entry of `imagePullSecrets`.
+    pub struct SecretReference {
+        /// A Secret of the Pod's namespace.
+        name: Text<'a> = "name",
+    }
+}
+
+json_object! {
+    /// An entry of `metadata.managedFields`.
+    pub struct ManagedFields {
+        /// The tree of fields.
+        fields: FieldTree<'a> = "fieldsV1",
+    }
+}
+
+json_object! {
+    /// The top of a `fieldsV1` tree.
+    pub struct FieldTree {
+        /// Fields of the specification.
+        spec: SpecFields<'a> = "f:spec",
+    }
+}
+
+json_object! {
+    /// Fields below `f:spec`.
+    pub struct SpecFields {
+        /// The class of a claim.
+        storage_class_name: &'a RawValue = "f:storageClassName",
+    }
+}

@@ -1,0 +1,301 @@
+//! PURE: AdmissionReview v1 on the wire (<https://kubernetes.io/docs/reference/access-authn-authz/extensible-admission-controllers/>).
+//!
+//! Our own types, because what matters here is what general ones lack: fields are borrowed, null and absent are
+//! the same, repeated keys are refused, and the answer carries base64 and a status code.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde::Serialize;
+use serde::ser::{SerializeMap, Serializer};
+
+use crate::json::{DUPLICATE_KEY, Text, is_too_deep, json_object};
+use crate::mutate::Verdict;
+use crate::object::Object;
+use crate::patch::Operation;
+
+const API_VERSION: &str = "admission.k8s.io/v1";
+const KIND: &str = "AdmissionReview";
+
+json_object! {
+    /// What the API server posts.
+    pub struct Review {
+        /// Must be v1: the manifests ask for nothing else.
+        api_version: Text<'a> = "apiVersion",
+        /// Must be `AdmissionReview`.
+        kind: Text<'a> = "kind",
+        /// The question.
+        request: Request<'a> = "request",
+    }
+}
+
+json_object! {
+    /// `request`.
+    pub struct Request {
+        /// Identifies the call; echoed.
+        uid: Text<'a> = "uid",
+        /// The object's kind.
+        kind: Kind<'a> = "kind",
+        /// The resource that was called.
+        resource: Resource<'a> = "resource",
+        /// Its subresource.
+        sub_resource: Text<'a> = "subResource",
+        /// The object's name; absent while a generated one is pending.
+        name: Text<'a> = "name",
+        /// Absent for cluster-scoped objects.
+        namespace: Text<'a> = "namespace",
+        /// CREATE, UPDATE, DELETE or CONNECT.
+        operation: Text<'a> = "operation",
+        /// The object as it would be stored.
+        object: Object<'a> = "object",
+        /// The object as it is stored; an explicit null on creation.
+        old_object: Object<'a> = "oldObject",
+    }
+}
+
+json_object! {
+    /// `request` without the objects, for an answer about objects that cannot be read.
+    pub struct Envelope {
+        /// As in [`Request`].
+        uid: Text<'a> = "uid",
+        /// As in [`Request`].
+        kind: Kind<'a> = "kind",
+        /// As in [`Request`].
+        resource: Resource<'a> = "resource",
+        /// As in [`Request`].
+        sub_resource: Text<'a> = "subResource",
+        /// As in [`Request`].
+        name: Text<'a> = "name",
+        /// As in [`Request`].
+        namespace: Text<'a> = "namespace",
+        /// As in [`Request`].
+        operation: Text<'a> = "operation",
+    }
+}
+
+json_object! {
+    /// A review of which only the envelope is read.
+    pub struct EnvelopeReview {
+        /// As in [`Review`].
+        request: Envelope<'a> = "request",
+    }
+}
+
+json_object! {
+    /// Group, version and kind of an object.
+    pub struct Kind {
+        /// Empty for the core group.
+        group: Text<'a> = "group",
+        /// `v1`
+        version: Text<'a> = "version",
+        /// `Pod`
+        kind: Text<'a> = "kind",
+    }
+}
+
+json_object! {
+    /// Group, version and name of a resource.
+    pub struct Resource {
+        /// Empty for the core group.
+        group: Text<'a> = "group",
+        /// `v1`
+        version: Text<'a> = "version",
+        /// `pods`
+        resource: Text<'a> = "resource",
+    }
+}
+
+/// A review that can be answered.
+#[derive(Debug)]
+pub struct Decoded<'a> {
+    /// To be echoed.
+    pub uid: Text<'a>,
+    /// The question; its `uid` is taken out.
+    pub request: Request<'a>,
+    /// Why the object cannot be read, where it cannot.
+    pub unreadable: Option<String>,
+}
+
+/// Why a body is no review; there is no uid to answer to.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BadReview {
+    /// Nothing was sent.
+    #[error("the body is empty: an AdmissionReview is expected")]
+    Empty,
+    /// Not UTF-8.
+    #[error("the body is not valid UTF-8")]
+    Utf8,
+    /// Nested too deep.
+    #[error("the body nests 128 or more levels deep")]
+    TooDeep,
+    /// Not JSON, or not of the expected shape.
+    #[error("the body is not an AdmissionReview: {0}")]
+    Json(String),
+    /// Another version or kind.
+    #[error("apiVersion {api_version:?}, kind {kind:?} is not supported: admission.k8s.io/v1 AdmissionReview is expected")]
+    Version {
+        /// What was sent.
+        api_version: String,
+        /// What was sent.
+        kind: String,
+    },
+    /// An answer, or nothing.
+    #[error("the AdmissionReview has no request")]
+    NoRequest,
+    /// Nothing to echo.
+    #[error("the AdmissionReview's request has no uid")]
+    NoUid,
+}
+
+/// Reads one review.
+///
+/// # Errors
+/// Everything that leaves no uid to answer to, and whatever makes it doubtful what is being asked: repeated
+/// keys, nesting, invalid UTF-8. An object of an unexpected shape is no error here, see
+/// [`Decoded::unreadable`].
+pub fn decode(body: &[u8]) -> Result<Decoded<'_>, BadReview> {
+    if body.is_empty() {
+        return Err(BadReview::Empty);
+    }
+    let text = std::str::from_utf8(body).map_err(|_| BadReview::Utf8)?;
+    if is_too_deep(text) {
+        return Err(BadReview::TooDeep);
+    }
+    let review: Review<'_> = match serde_json::from_str(text) {
+        Ok(review) => review,
+        Err(error) => return unreadable(text, &error),
+    };
+    let field = |field: &Option<Text<'_>>| field.as_deref().unwrap_or_default().to_owned();
+    if review.api_version.as_deref() != Some(API_VERSION) || review.kind.as_deref() != Some(KIND) {
+        return Err(BadReview::Version { api_version: field(&review.api_version), kind: field(&review.kind) });
+    }
+    let mut request = review.request.ok_or(BadReview::NoRequest)?;
+    let uid = request.uid.take().filter(|uid| !uid.is_empty()).ok_or(BadReview::NoUid)?;
+    Ok(Decoded { uid, request, unreadable: None })
+}
+
+/// A second look at what could not be read: where the envelope is sound, it is answered.
+fn unreadable<'a>(text: &'a str, error: &serde_json::Error) -> Result<Decoded<'a>, BadReview> {
+    let reason = printable(&error.to_string());
+    if !error.is_data() || reason.starts_with(DUPLICATE_KEY) {
+        return Err(BadReview::Json(reason));
+    }
+    let Ok(EnvelopeReview { request: Some(envelope) }) = serde_json::from_str(text) else {
+        return Err(BadReview::Json(reason));
+    };
+    let Envelope { uid, kind, resource, sub_resource, name, namespace, operation } = envelope;
+    let uid = uid.filter(|uid| !uid.is_empty()).ok_or(BadReview::NoUid)?;
+    let (object, old_object) = (Some(Object::default()), None);
+    let request =
+        Request { uid: None, kind, resource, sub_resource, name, namespace, operation, object, old_object };
+    Ok(Decoded { uid, request, unreadable: Some(reason) })
+}
+
+/// Parser messages quote the input; no terminal or header should have to trust that.
+fn printable(text: &str) -> String {
+    text.chars().filter(|c| !c.is_control()).take(300).collect()
+}
+
+/// A refusal.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Denial {
+    /// HTTP status of the client's request, 400 or more.
+    pub code: u16,
+    /// A reason of Kubernetes' `StatusReason`.
+    pub reason: &'static str,
+    /// What the client should change.
+    pub message: String,
+}
+
+/// Writes the answer: allowed, with the verdict's patch and warnings.
+///
+/// # Errors
+/// None in practice: everything in a verdict can be written as JSON.
+pub fn encode_allowed(uid: &str, verdict: &Verdict) -> Result<Vec<u8>, serde_json::Error> {
+    let Verdict { operations, warnings, audit, images: _ } = verdict;
+    let patch = if operations.is_empty() { None } else { Some(encode_patch(operations)?) };
+    encode(&Response {
+        uid,
+        allowed: true,
+        status: None,
+        patch_type: patch.is_some().then_some("JSONPatch"),
+        patch,
+        warnings: warnings.as_slice(),
+        audit_annotations: AuditAnnotations(audit),
+    })
+}
+
+/// Writes the answer: denied.
+///
+/// # Errors
+/// None in practice, as above.
+pub fn encode_denied(uid: &str, denial: &Denial) -> Result<Vec<u8>, serde_json::Error> {
+    let Denial { code, reason, message } = denial;
+    encode(&Response {
+        uid,
+        allowed: false,
+        status: Some(Status { status: "Failure", code: *code, reason, message }),
+        patch_type: None,
+        patch: None,
+        warnings: &[],
+        audit_annotations: AuditAnnotations(&[]),
+    })
+}
+
+fn encode_patch(operations: &[Operation]) -> Result<String, serde_json::Error> {
+    Ok(STANDARD.encode(serde_json::to_vec(operations)?))
+}
+
+fn encode(response: &Response<'_>) -> Result<Vec<u8>, serde_json::Error> {
+    serde_json::to_vec(&Answer { api_version: API_VERSION, kind: KIND, response })
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Answer<'a> {
+    api_version: &'static str,
+    kind: &'static str,
+    response: &'a Response<'a>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Response<'a> {
+    uid: &'a str,
+    allowed: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    status: Option<Status<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    patch_type: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    patch: Option<String>,
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    warnings: &'a [String],
+    #[serde(skip_serializing_if = "AuditAnnotations::is_empty")]
+    audit_annotations: AuditAnnotations<'a>,
+}
+
+#[derive(Serialize)]
+struct Status<'a> {
+    status: &'static str,
+    code: u16,
+    reason: &'static str,
+    message: &'a str,
+}
+
+struct AuditAnnotations<'a>(&'a [(String, String)]);
+
+impl AuditAnnotations<'_> {
+    fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl Serialize for AuditAnnotations<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(self.0.len()))?;
+        for (key, value) in self.0 {
+            map.serialize_entry(key, value)?;
+        }
+        map.end()
+    }
+}
