@@ -88,6 +88,7 @@ start_control_plane() {
   start etcd --data-dir "$dir/etcd" --unsafe-no-fsync --log-level warn \
     --listen-client-urls unix://etcd.sock:0 --advertise-client-urls unix://etcd.sock:0 \
     --listen-peer-urls unix://peer.sock:0 --initial-advertise-peer-urls unix://peer.sock:0 --initial-cluster default=unix://peer.sock:0
+  wait_for etcd 60 "socket of etcd" test -S etcd.sock:0
 
   # Aggregator routing makes the Service of a webhook resolve through its EndpointSlices, there being no kube-proxy.
   # A loopback address cannot be an endpoint of the Service `kubernetes`, hence no endpoint reconciler.
@@ -103,8 +104,10 @@ start_control_plane() {
     say "no kube-controller-manager among the binaries: no ServiceAccounts are made (a Pod needs one), no Pods of Deployments, Jobs and the like"
     return
   fi
+  # Its usual 20 calls a second would make each start 4 s slower, and the tests wait for its Pods.
   start kube-controller-manager --kubeconfig controller-manager.kubeconfig --use-service-account-credentials \
-    --leader-elect=false --secure-port 0 --root-ca-file pki/ca.crt --service-account-private-key-file pki/service-accounts.key \
+    --leader-elect=false --secure-port 0 --kube-api-qps 500 --kube-api-burst 1000 \
+    --root-ca-file pki/ca.crt --service-account-private-key-file pki/service-accounts.key \
     --cluster-signing-cert-file pki/ca.crt --cluster-signing-key-file pki/ca.key
   wait_for kube-controller-manager 120 "ServiceAccount in the namespace default" api /api/v1/namespaces/default/serviceaccounts/default
 }

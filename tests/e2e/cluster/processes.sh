@@ -14,7 +14,7 @@ argv0_of() {
   if [[ -d /proc/self ]]; then
     { IFS= read -r -d '' argv0 <"/proc/$1/cmdline"; } 2>/dev/null || true
   else
-    argv0=$(ps -p "$1" -o comm= 2>/dev/null) || true
+    argv0=$(ps -ww -p "$1" -o comm= 2>/dev/null) || true
   fi
 }
 
