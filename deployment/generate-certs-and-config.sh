@@ -48,8 +48,9 @@ warn() { echo "generate-certs-and-config.sh: warning: $*" >&2; }
 
 # The webhook's settings: name, one value or a list, pattern of a value, the same in words. They are checked here
 # too because a webhook that refuses its settings never starts, and under failurePolicy Fail no Pod would either.
+# No pattern admits what a quoted YAML string, or Kubernetes in the value of a variable, takes for more than itself.
 settings() {
-  local registry='[][A-Za-z0-9._:-]+(/[A-Za-z0-9._-]+)*' object='[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?'
+  local registry='[][A-Za-z0-9._:-]+(/[A-Za-z0-9._-]+)*' object='[a-z0-9]([-a-z0-9.]*[a-z0-9])?'
   local label='[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?' bytes='[1-9][0-9]{0,11}' seconds='(0|[1-9][0-9]{0,3})'
   local port='(102[4-9]|10[3-9][0-9]|1[1-9][0-9]{2}|[2-9][0-9]{3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])'
   local flag='([Tt][Rr][Uu][Ee]|[Ff][Aa][Ll][Ss][Ee]|1|0|[Yy][Ee][Ss]|[Nn][Oo])'
@@ -88,7 +89,7 @@ set_setting() {
 }
 
 # check NAME VALUE PATTERN WORDS
-check() { [[ $2 =~ ^($3)$ ]] || fail "$1=\"$2\": expected $4"; }
+check() { [[ $2 =~ ^($3)$ ]] || fail "$1=\"${2//[!\ -~]/?}\": expected $4"; }
 
 # The items of a comma separated list, trimmed, one a line, without empty ones.
 items() { printf '%s\n' "$1" | tr ',' '\n' | sed -e 's/^ *//' -e 's/ *$//' -e '/^$/d'; }
@@ -98,31 +99,21 @@ check_fixed() { [ -z "${!1-}" ] || [ "${!1}" = "$2" ] || fail "$1=\"${!1}\": the
 
 # Checks every setting that is given, and makes of them $given (their names) and $env (their entries in the Deployment).
 read_settings() {
-  local name shape pattern words value item
-  given='' env=''
+  local name shape pattern words value
+  given=''
   while read -r name shape pattern words; do
     value=${!name-}
     [ -n "$value" ] || continue
-    # None of them may hold more than printable ASCII, which a quoted YAML string carries on one line.
-    case $value in *[!\ -~]*) fail "$name: the value holds a line break, a control character or a letter outside ASCII; expected $words" ;; esac
-    case $shape in
-      (one) check "$name" "$value" "$pattern" "$words" ;;
-      (list) while IFS= read -r item; do check "$name" "$item" "$pattern" "$words"; done < <(items "$value") ;;
-    esac
-    given="$given$name "
-    env="$env- name: $name
-  value: $(yaml_string "$value")
-"
+    [ "$shape" = one ] || pattern=" *($pattern)? *(, *($pattern)? *)*"
+    check "$name" "$value" "$pattern" "$words"
+    given="$given $name"
   done < <(settings)
-  env=${env%?}
+  env=$(for name in $given; do printf -- '- name: %s\n  value: "%s"\n' "$name" "${!name}"; done)
   [ "${PORT:-8443}" != "${HEALTH_PORT:-8080}" ] || fail "PORT and HEALTH_PORT are both ${PORT:-8443}: they must differ"
   check_fixed TLS_CERT_FILE /run/secrets/tls/webhook-server-tls.crt
   check_fixed TLS_KEY_FILE /run/secrets/tls/webhook-server-tls.key
   check_fixed TLS_SELF_SIGNED false
 }
-
-# A double-quoted YAML string whose dollars Kubernetes does not take for references to other variables.
-yaml_string() { printf '"%s"' "$(printf '%s' "$1" | sed -e 's/[\\"]/\\&/g' -e 's/\$/$$/g')"; }
 
 read_options() {
   local option value
@@ -162,7 +153,7 @@ check_parameters() {
   esac
   check REPLICAS "$replicas" '[1-9][0-9]{0,2}' "a number from 1 to 999"
   check FAILURE_POLICY "$failure_policy" 'Fail|Ignore' "Fail or Ignore"
-  [ -z "$pull_secret" ] || check DEPLOYMENT_PULL_SECRET "$pull_secret" '[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?' "the name of a Secret"
+  [ -z "$pull_secret" ] || check DEPLOYMENT_PULL_SECRET "$pull_secret" '[a-z0-9]([-a-z0-9.]*[a-z0-9])?' "the name of a Secret"
   check --days "$days" '[1-9][0-9]{0,3}' "a number from 1 to 9999"
   [ -n "$out" ] || fail "OUT is empty: name the folder to write"
   case $out in (-*) out=./$out ;; esac
@@ -353,5 +344,5 @@ for template in "$here"/*.yaml.tmpl; do
   fill "$template" > "$work/${manifest%.tmpl}"
 done
 move_into_place
-echo "settings: ${given:-none}"
+echo "settings:${given:- none}"
 echo "manifests: $out, for kubectl apply -f"
