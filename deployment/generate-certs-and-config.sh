@@ -50,8 +50,8 @@ warn() { echo "generate-certs-and-config.sh: warning: $*" >&2; }
 # too because a webhook that refuses its settings never starts, and under failurePolicy Fail no Pod would either.
 # No pattern admits what a quoted YAML string, or Kubernetes in the value of a variable, takes for more than itself.
 settings() {
-  local registry='[][A-Za-z0-9._:-]+(/[A-Za-z0-9._-]+)*' object='[a-z0-9]([-a-z0-9.]*[a-z0-9])?'
-  local label='[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?' bytes='[1-9][0-9]{0,11}' seconds='(0|[1-9][0-9]{0,3})'
+  local registry='([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?(/[a-z0-9]+([._-]+[a-z0-9]+)*)*' object='[a-z0-9]([-a-z0-9.]*[a-z0-9])?'
+  local label='[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?' bytes='[1-9][0-9]{0,10}' seconds='(0|[1-9][0-9]{0,2}|[12][0-9]{3}|3[0-5][0-9]{2}|3600)'
   local port='(102[4-9]|10[3-9][0-9]|1[1-9][0-9]{2}|[2-9][0-9]{3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])'
   local flag='([Tt][Rr][Uu][Ee]|[Ff][Aa][Ll][Ss][Ee]|1|0|[Yy][Ee][Ss]|[Nn][Oo])'
   cat <<SETTINGS
@@ -68,8 +68,8 @@ STORAGE_CLASS_MODE one (default|force) default or force
 EXCLUDE_NAMESPACES list $label names of namespaces
 LOG_LEVEL one (trace|debug|info|warn|error|fatal) trace, debug, info, warn, error or fatal
 LOG_FORMAT one (text|json) text or json
-SHUTDOWN_DELAY_SECONDS one $seconds seconds, 0 to 9999
-SHUTDOWN_TIMEOUT_SECONDS one $seconds seconds, 0 to 9999
+SHUTDOWN_DELAY_SECONDS one $seconds seconds, 0 to 3600
+SHUTDOWN_TIMEOUT_SECONDS one $seconds seconds, 0 to 3600
 MAX_BODY_BYTES one $bytes a number of bytes
 MAX_BUFFERED_BYTES one $bytes a number of bytes
 PORT one $port a port from 1024 to 65535
@@ -110,6 +110,8 @@ read_settings() {
   done < <(settings)
   env=$(for name in $given; do printf -- '- name: %s\n  value: "%s"\n' "$name" "${!name}"; done)
   [ "${PORT:-8443}" != "${HEALTH_PORT:-8080}" ] || fail "PORT and HEALTH_PORT are both ${PORT:-8443}: they must differ"
+  [ "${MAX_BODY_BYTES:-1}" -le $((1 << 30)) ] || fail "MAX_BODY_BYTES=\"$MAX_BODY_BYTES\": expected at most 1 GiB ($((1 << 30)))"
+  [ "${MAX_BUFFERED_BYTES:-1}" -le $((1 << 36)) ] || fail "MAX_BUFFERED_BYTES=\"$MAX_BUFFERED_BYTES\": expected at most 64 GiB ($((1 << 36)))"
   check_fixed TLS_CERT_FILE /run/secrets/tls/webhook-server-tls.crt
   check_fixed TLS_KEY_FILE /run/secrets/tls/webhook-server-tls.key
   check_fixed TLS_SELF_SIGNED false
