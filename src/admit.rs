@@ -41,7 +41,8 @@ impl Resource {
         fn text<'a>(text: &'a Option<Text<'_>>) -> &'a str {
             text.as_deref().unwrap_or_default()
         }
-        let by_resource = request.resource.as_ref().map(|r| (text(&r.group), text(&r.version), text(&r.resource)));
+        let by_resource =
+            request.resource.as_ref().map(|r| (text(&r.group), text(&r.version), text(&r.resource)));
         let by_kind = request.kind.as_ref().map(|k| (text(&k.group), text(&k.version), text(&k.kind)));
         let is = |resource, kind| {
             by_resource.is_none_or(|is| is == ("", "v1", resource))

@@ -3,17 +3,24 @@
 //! The webhook is a pure function of a request and static rules, with a thin edge around it:
 //!
 //! ```text
-//! environment --config::load--> Policy
-//! body --review::decode--> Request --admit::admit(&Policy)--> Verdict --review::encode--> answer
+//! environment --config::Config::load--> Policy
+//! body --review::decode--> Request --admit::admit(&Policy)--> Verdict --review::encode_allowed--> answer
 //! ```
 //!
 //! Modules marked PURE know no client, clock, environment, log or runtime; `tests/it/purity.rs` holds them to it.
 
 pub mod admit;
+pub mod answer;
+pub mod certs;
+pub mod cli;
+pub mod config;
 pub mod image;
 pub mod json;
+pub mod logging;
+pub mod metrics;
 pub mod mutate;
 pub mod object;
 pub mod patch;
 pub mod policy;
 pub mod review;
+pub mod webhook;

@@ -1,3 +1,7 @@
-//! The `pullgate` program.
+//! The `pullgate` program: the library does the work.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    pullgate::cli::run()
+}

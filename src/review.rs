@@ -131,7 +131,9 @@ pub enum BadReview {
     #[error("the body is not an AdmissionReview: {0}")]
     Json(String),
     /// Another version or kind.
-    #[error("apiVersion {api_version:?}, kind {kind:?} is not supported: admission.k8s.io/v1 AdmissionReview is expected")]
+    #[error(
+        "apiVersion {api_version:?}, kind {kind:?} is not supported: admission.k8s.io/v1 AdmissionReview is expected"
+    )]
     Version {
         /// What was sent.
         api_version: String,
@@ -166,7 +168,10 @@ pub fn decode(body: &[u8]) -> Result<Decoded<'_>, BadReview> {
     };
     let field = |field: &Option<Text<'_>>| field.as_deref().unwrap_or_default().to_owned();
     if review.api_version.as_deref() != Some(API_VERSION) || review.kind.as_deref() != Some(KIND) {
-        return Err(BadReview::Version { api_version: field(&review.api_version), kind: field(&review.kind) });
+        return Err(BadReview::Version {
+            api_version: field(&review.api_version),
+            kind: field(&review.kind),
+        });
     }
     let mut request = review.request.ok_or(BadReview::NoRequest)?;
     let uid = request.uid.take().filter(|uid| !uid.is_empty()).ok_or(BadReview::NoUid)?;

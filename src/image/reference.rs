@@ -34,7 +34,9 @@ pub enum Malformed {
     #[error("its registry is not a valid host[:port]")]
     Host,
     /// A path component breaks the grammar.
-    #[error("its name may hold only lower-case letters, digits and single separators (. _ __ -) between them")]
+    #[error(
+        "its name may hold only lower-case letters, digits and single separators (. _ __ -) between them"
+    )]
     Path,
     /// The path is too long for any runtime.
     #[error("its name is longer than 255 characters")]
@@ -82,9 +84,7 @@ impl<'a> Reference<'a> {
         // A colon before the last slash belongs to a port.
         let last_component = tagged.rfind('/').map_or(0, |slash| slash + 1);
         let (name, tag) = match tagged[last_component..].find(':') {
-            Some(colon) => {
-                (&tagged[..last_component + colon], Some(&tagged[last_component + colon + 1..]))
-            }
+            Some(colon) => (&tagged[..last_component + colon], Some(&tagged[last_component + colon + 1..])),
             None => (tagged, None),
         };
         let (host, path) = split_host(name);

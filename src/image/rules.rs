@@ -52,7 +52,9 @@ pub enum BadPrefix {
     #[error("the part before the first `/` is not a valid host[:port] (port 1 to 65535)")]
     Host,
     /// The path breaks the grammar.
-    #[error("a path is made of lower-case letters, digits and single separators (. _ __ -) between them, at most 200 characters")]
+    #[error(
+        "a path is made of lower-case letters, digits and single separators (. _ __ -) between them, at most 200 characters"
+    )]
     Path,
 }
 

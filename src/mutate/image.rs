@@ -49,8 +49,8 @@ pub fn mutate(change: &PodChange<'_>, rules: &RegistryRules, verdict: &mut Verdi
 #[must_use]
 pub fn image_to_admit<'a>(change: &PodChange<'a>, container: &Placed<'a, Container<'a>>) -> Option<&'a str> {
     let image = container.new.image.as_deref()?;
-    let unchanged = change.scope == Scope::Update
-        && container.old.is_some_and(|old| old.image.as_deref() == Some(image));
+    let unchanged =
+        change.scope == Scope::Update && container.old.is_some_and(|old| old.image.as_deref() == Some(image));
     (!unchanged).then_some(image)
 }
 
@@ -84,7 +84,12 @@ fn decide(
             (ImageOutcome::Unparsable, None)
         }
         Decision::Keep(Kept::BadOutput(why)) => {
-            verdict.warnings.push(&warning(kind, name.as_deref(), "image not rewritten, the result is bad", why));
+            verdict.warnings.push(&warning(
+                kind,
+                name.as_deref(),
+                "image not rewritten, the result is bad",
+                why,
+            ));
             (ImageOutcome::Unparsable, None)
         }
         Decision::Keep(Kept::Empty) => (ImageOutcome::Empty, None),

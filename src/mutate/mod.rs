@@ -142,7 +142,9 @@ mod tests {
             warnings.push("same");
         }
         assert_eq!(warnings.as_slice().len(), 5);
-        assert!(warnings.as_slice().iter().all(|w| w.len() <= 120 && w.bytes().all(|b| (32..127).contains(&b))));
+        assert!(
+            warnings.as_slice().iter().all(|w| w.len() <= 120 && w.bytes().all(|b| (32..127).contains(&b)))
+        );
         assert_eq!(warnings.as_slice()[1], "line\\nbreak \\u{1b}[31m caf\\u{e9}");
         assert_eq!(warnings.as_slice()[4], "more images of this object were not rewritten");
     }

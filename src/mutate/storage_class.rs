@@ -11,16 +11,18 @@ use crate::policy::StorageClass;
 
 /// Sets the class where the author named none, or, when forced, wherever it differs.
 pub fn mutate(claim: &Object<'_>, class: &StorageClass, verdict: &mut Verdict) {
-    let annotation = claim.metadata.as_ref().and_then(|metadata| {
-        metadata.annotations.as_ref()?.beta_storage_class.as_deref()
-    });
+    let annotation = claim
+        .metadata
+        .as_ref()
+        .and_then(|metadata| metadata.annotations.as_ref()?.beta_storage_class.as_deref());
     let field = claim.spec.as_ref().and_then(|spec| spec.storage_class_name.as_deref());
     if !class.force && (annotation.is_some() || author_named(claim.metadata.as_ref(), field)) {
         return;
     }
     // The annotation is read before the field, so a forced class that left it alone would have no effect.
     if annotation.is_some_and(|named| named != class.name) {
-        let path = [Step::Key("metadata"), Step::Key("annotations"), Step::Key(BETA_STORAGE_CLASS_ANNOTATION)];
+        let path =
+            [Step::Key("metadata"), Step::Key("annotations"), Step::Key(BETA_STORAGE_CLASS_ANNOTATION)];
         set(true, &path, class, verdict);
     }
     if field != Some(&class.name) {

@@ -1,0 +1,61 @@
+//! PURE: from the body of a call to the body of its answer, for the server and for `pullgate mutate --review`.
+
+use crate::admit::{Outcome, Resource, Verb, admit};
+use crate::mutate::Verdict;
+use crate::policy::Policy;
+use crate::review::{self, BadReview, Decoded, Denial, Request};
+
+/// What a call was about and how it ended, for the log and the metrics.
+#[derive(Debug)]
+pub struct Admitted<'a> {
+    /// Identifies the call.
+    pub uid: &'a str,
+    /// The question.
+    pub request: &'a Request<'a>,
+    /// What it is about.
+    pub resource: Resource,
+    /// What is being done.
+    pub verb: Verb,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// The patch and all that goes with it.
+    pub verdict: &'a Verdict,
+    /// Why it was refused.
+    pub denial: Option<&'a Denial>,
+}
+
+/// Answers one call; `observe` is told about it where there was a review to answer.
+///
+/// # Errors
+/// The body is no AdmissionReview with a uid.
+pub fn answer(
+    policy: &Policy,
+    body: &[u8],
+    observe: impl FnOnce(&Admitted<'_>),
+) -> Result<Vec<u8>, BadReview> {
+    let Decoded { uid, request, unreadable } = review::decode(body)?;
+    let (mut outcome, verdict) = admit(policy, &request);
+    // Only a kind that there are rules for has to be readable.
+    let denial = unreadable.filter(|_| outcome != Outcome::Unsupported).map(|problem| Denial {
+        code: 400,
+        reason: "BadRequest",
+        message: format!("pullgate cannot read the object: {problem}"),
+    });
+    let written = match &denial {
+        Some(denial) => {
+            outcome = Outcome::Denied;
+            review::encode_denied(&uid, denial)
+        }
+        None => review::encode_allowed(&uid, &verdict),
+    };
+    observe(&Admitted {
+        uid: &uid,
+        resource: Resource::of(&request),
+        verb: Verb::of(&request),
+        request: &request,
+        outcome,
+        verdict: &verdict,
+        denial: denial.as_ref(),
+    });
+    written.map_err(|error| BadReview::Json(error.to_string()))
+}

@@ -1,0 +1,140 @@
+//! The command line: subcommands and flags, and what each starts.
+
+use std::io::{self, IsTerminal as _, Write as _};
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+use log::{error, info, warn};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::oneshot;
+
+use crate::certs::self_signed;
+use crate::config::{Config, ConfigError, Serving, Tls};
+use crate::image::analysis::Notice;
+use crate::logging;
+use crate::webhook::tls::{Files, TlsError};
+use crate::webhook::{App, ServeError, Stop, Stopped, start, tls};
+
+/// Exit status of an unusable configuration, certificate or input.
+const UNUSABLE: u8 = 2;
+
+/// Governs how a Kubernetes cluster pulls images
+#[derive(Debug, Parser)]
+#[command(version, arg_required_else_help = true)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve the mutating admission webhook, configured by environment variables
+    Webhook(WebhookArgs),
+}
+
+#[derive(Debug, Args)]
+struct WebhookArgs {
+    /// Validate the configuration, print what is in effect and exit (0: usable, 2: not)
+    #[arg(long)]
+    check: bool,
+}
+
+/// Runs the command that the process was started with.
+#[must_use]
+pub fn run() -> ExitCode {
+    match Cli::parse().command {
+        Command::Webhook(WebhookArgs { check }) => webhook(check),
+    }
+}
+
+fn webhook(check: bool) -> ExitCode {
+    let config = match Config::load(std::env::vars_os(), io::stderr().is_terminal()) {
+        Ok(config) => config,
+        Err(errors) => return unusable(&errors),
+    };
+    logging::init(config.logging);
+    for notice in &config.notices {
+        match notice {
+            Notice::Warning(text) => warn!("{text}"),
+            Notice::Note(text) => info!("{text}"),
+        }
+    }
+    if check {
+        return print_effective(&config);
+    }
+    let Config { policy, serving, .. } = config;
+    let system = actix_web::rt::System::new();
+    let ended = system.block_on(async {
+        let certificate = certificate(&serving)?;
+        let started = start(App::new(policy, serving), certificate)?;
+        let health = started.health_address.map(|address| address.port()).unwrap_or_default();
+        info!(port = started.address.port(), health_port = health; "ready to admit");
+        let (stop, again) = signals()?;
+        started.serve(stop, again).await
+    });
+    match ended {
+        Ok(Stopped::Clean) => {
+            info!("stopped");
+            ExitCode::SUCCESS
+        }
+        // The runtime would wait for what was just cut.
+        Ok(Stopped::Cut) => std::process::exit(1),
+        Err(problem) => {
+            error!("{problem}");
+            ExitCode::from(if matches!(problem, ServeError::Tls(_)) { UNUSABLE } else { 1 })
+        }
+    }
+}
+
+fn certificate(serving: &Serving) -> Result<tls::Serving, TlsError> {
+    match &serving.tls {
+        Tls::Files { cert, key } => tls::Serving::from_files(Files::new(cert.clone(), key.clone())),
+        Tls::SelfSigned => {
+            let made = self_signed().map_err(|error| rustls::Error::General(error.to_string()))?;
+            warn!(
+                "TLS_SELF_SIGNED: this certificate is gone when the process ends; its authority is on standard output"
+            );
+            print(&made.ca_pem);
+            tls::Serving::from_memory(made.chain, made.key)
+        }
+    }
+}
+
+/// The first signal, and the one after it.
+fn signals() -> io::Result<(impl Future<Output = Stop>, impl Future<Output = ()>)> {
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let (stop, stopping) = oneshot::channel();
+    let (again, at_once) = oneshot::channel();
+    // One listener for both: a second one would hear the first signal too.
+    actix_web::rt::spawn(async move {
+        let mut next = async || {
+            tokio::select! {
+                _ = terminate.recv() => Stop::Drain,
+                _ = interrupt.recv() => Stop::Now,
+            }
+        };
+        let first = next().await;
+        // Nobody listens any more where the server has ended by itself.
+        let _ = stop.send(first);
+        next().await;
+        let _ = again.send(());
+    });
+    Ok((async { stopping.await.unwrap_or(Stop::Now) }, async { drop(at_once.await) }))
+}
+
+fn print_effective(config: &Config) -> ExitCode {
+    let lines: String = config.effective.iter().map(|(name, value)| format!("{name}={value}\n")).collect();
+    print(&lines);
+    ExitCode::SUCCESS
+}
+
+/// Writes to standard output; a reader that has gone away is no error of ours.
+fn print(text: &str) {
+    drop(io::stdout().write_all(text.as_bytes()));
+}
+
+fn unusable(errors: &[ConfigError]) -> ExitCode {
+    let lines: String = errors.iter().map(|error| format!("error: {error}\n")).collect();
+    drop(io::stderr().write_all(lines.as_bytes()));
+    ExitCode::from(UNUSABLE)
+}

@@ -1,0 +1,115 @@
+//! What admission is decided by.
+
+use super::raw::Values;
+use super::read::{Reader, dns_label, dns_subdomain, items};
+use crate::image::analysis::analyse;
+use crate::image::rules::{Prefix, Rule};
+use crate::image::{Parser, RegistryRules};
+use crate::policy::{Policy, PullPolicy, PullSecrets, StorageClass};
+
+const PARSERS: [(&str, Parser); 2] = [("dot", Parser::Dot), ("distribution", Parser::Distribution)];
+const STORAGE_CLASS_MODES: [(&str, bool); 2] = [("default", false), ("force", true)];
+
+pub(super) fn read(values: &Values, read: &mut Reader) -> Policy {
+    let Values {
+        image_pull_secret,
+        image_pull_secret_append,
+        force_image_pull_policy,
+        image_pull_policy_to_force,
+        default_storage_class,
+        storage_class_mode,
+        exclude_namespaces,
+        ..
+    } = values;
+    let registries = read_registries(values, read);
+
+    let policies = PullPolicy::ALL.map(|policy| (policy.as_str(), policy));
+    let to_force = read.choice(
+        "IMAGE_PULL_POLICY_TO_FORCE",
+        image_pull_policy_to_force.as_ref(),
+        PullPolicy::Always,
+        &policies,
+    );
+    let force = read.boolean("FORCE_IMAGE_PULL_POLICY", force_image_pull_policy.as_ref());
+
+    let append = read.boolean("IMAGE_PULL_SECRET_APPEND", image_pull_secret_append.as_ref());
+    let names = read.names("IMAGE_PULL_SECRET", image_pull_secret.as_ref(), dns_subdomain);
+
+    let mode = read.choice("STORAGE_CLASS_MODE", storage_class_mode.as_ref(), false, &STORAGE_CLASS_MODES);
+    let mut classes = read.names("DEFAULT_STORAGE_CLASS", default_storage_class.as_ref(), dns_subdomain);
+    if classes.len() > 1 {
+        read.refuse("DEFAULT_STORAGE_CLASS", &classes.join(","), "names several classes; accepted: one");
+    }
+    let class = classes.pop().map(|name| StorageClass { name, force: mode });
+    let excluded = read.names("EXCLUDE_NAMESPACES", exclude_namespaces.as_ref(), dns_label);
+
+    Policy {
+        registries,
+        pull_policy: force.then_some(to_force),
+        pull_secrets: (!names.is_empty()).then_some(PullSecrets { names, append }),
+        storage_class: class,
+        excluded_namespaces: excluded.into_iter().collect(),
+    }
+}
+
+fn read_registries(values: &Values, read: &mut Reader) -> RegistryRules {
+    let Values { registry, registry_map, ignored_registries, image_parser, .. } = values;
+    let before = read.errors.len();
+    let parser = read.choice("IMAGE_PARSER", image_parser.as_ref(), Parser::Dot, &PARSERS);
+    let mut fallback = registry.as_ref().and_then(|registry| prefix(read, "REGISTRY", registry, registry));
+    read.effective("REGISTRY", registry.as_deref().unwrap_or_default());
+    read.effective("REGISTRY_MAP", items(registry_map.as_ref()).collect::<Vec<_>>().join(","));
+    read.effective("IGNORED_REGISTRIES", items(ignored_registries.as_ref()).collect::<Vec<_>>().join(","));
+    let (mut rules, mut star) = (Vec::new(), None);
+    for pair in items(registry_map.as_ref()) {
+        let Some((source, target)) = pair.split_once('=').map(|(s, t)| (s.trim(), t.trim())) else {
+            read.refuse("REGISTRY_MAP", pair, "is not a pair; accepted: source=target, comma separated");
+            continue;
+        };
+        let target = prefix(read, "REGISTRY_MAP", pair, target);
+        if source == "*" {
+            if star.is_some() {
+                read.refuse("REGISTRY_MAP", pair, "the source `*` is named twice");
+            }
+            star = target;
+        } else if let (Some(source), Some(target)) = (prefix(read, "REGISTRY_MAP", pair, source), target) {
+            rules.push(Rule { source, target });
+        }
+    }
+    match (&fallback, star) {
+        (Some(registry), Some(star)) if registry.text != star.text => {
+            let problem =
+                format_args!("its `*` differs from REGISTRY={:?}; accepted: one fallback", registry.text);
+            read.refuse("REGISTRY_MAP", &format!("*={}", star.text), problem);
+        }
+        (None, Some(star)) => fallback = Some(star),
+        _ => {}
+    }
+    let ignored = items(ignored_registries.as_ref())
+        .filter_map(|item| prefix(read, "IGNORED_REGISTRIES", item, item))
+        .collect();
+    let rules = RegistryRules::new(parser, rules, fallback, ignored);
+    // Rules that could not all be read would only lead to misleading conflicts.
+    if read.errors.len() == before {
+        match analyse(&rules) {
+            Ok(found) => read.notices.extend(found),
+            Err(conflicts) => {
+                let map = registry_map.as_deref().unwrap_or_default();
+                conflicts.iter().for_each(|conflict| read.refuse("REGISTRY_MAP", map, conflict));
+            }
+        }
+    }
+    rules
+}
+
+fn prefix(read: &mut Reader, variable: &'static str, value: &str, text: &str) -> Option<Prefix> {
+    match Prefix::parse(text) {
+        Ok(prefix) => Some(prefix),
+        Err(problem) => {
+            let problem =
+                format_args!("{problem}; accepted: host[:port][/path], such as registry.example/hub");
+            read.refuse(variable, value, problem);
+            None
+        }
+    }
+}

@@ -1,0 +1,150 @@
+//! Raw strings to values: one reader per shape.
+
+use std::collections::HashMap;
+use std::fmt::Display;
+use std::ops::RangeInclusive;
+use std::str::FromStr;
+
+use super::ConfigError;
+use crate::image::analysis::Notice;
+
+/// Collects problems, notices and effective values while variables are read; a value that cannot be used reads
+/// as its default.
+#[derive(Default)]
+pub(super) struct Reader {
+    pub(super) errors: Vec<ConfigError>,
+    pub(super) notices: Vec<Notice>,
+    pub(super) effective: HashMap<&'static str, String>,
+}
+
+impl Reader {
+    /// Notes the value that is in effect.
+    pub(super) fn effective(&mut self, variable: &'static str, value: impl Into<String>) {
+        self.effective.insert(variable, value.into());
+    }
+
+    pub(super) fn take_effective(&mut self, variable: &'static str) -> String {
+        self.effective.remove(variable).unwrap_or_default()
+    }
+
+    pub(super) fn warn(&mut self, text: String) {
+        self.notices.push(Notice::Warning(text));
+    }
+
+    pub(super) fn refuse(&mut self, variable: &'static str, value: &str, problem: impl Display) {
+        let value = value.chars().take(200).collect();
+        self.errors.push(ConfigError { variable, value, problem: problem.to_string() });
+    }
+
+    /// true/false/1/0/yes/no in any case.
+    pub(super) fn boolean(&mut self, variable: &'static str, raw: Option<&String>) -> bool {
+        let is = match raw.map(|value| value.trim().to_ascii_lowercase()).as_deref() {
+            Some("true" | "1" | "yes") => true,
+            None | Some("false" | "0" | "no") => false,
+            Some(value) => {
+                self.refuse(variable, value, "is not a boolean; accepted: true, false, 1, 0, yes, no");
+                false
+            }
+        };
+        self.effective(variable, if is { "true" } else { "false" });
+        is
+    }
+
+    /// One of several words, in any case.
+    pub(super) fn choice<T: Copy + PartialEq>(
+        &mut self,
+        variable: &'static str,
+        raw: Option<&String>,
+        default: T,
+        choices: &[(&str, T)],
+    ) -> T {
+        let named = raw.map(|value| {
+            (
+                value,
+                choices
+                    .iter()
+                    .find(|(word, _)| word.eq_ignore_ascii_case(value.trim()))
+                    .map(|(_, choice)| *choice),
+            )
+        });
+        if let Some((value, None)) = named {
+            let words: Vec<_> = choices.iter().map(|(word, _)| *word).collect();
+            self.refuse(variable, value, format_args!("is unknown; accepted: {}", words.join(", ")));
+        }
+        let choice = named.and_then(|(_, choice)| choice).unwrap_or(default);
+        let word = choices.iter().find(|(_, value)| *value == choice).map_or("", |(word, _)| word);
+        self.effective(variable, word);
+        choice
+    }
+
+    /// A whole number within a range.
+    pub(super) fn number<T>(
+        &mut self,
+        variable: &'static str,
+        raw: Option<&String>,
+        default: T,
+        range: RangeInclusive<T>,
+    ) -> T
+    where
+        T: FromStr + PartialOrd + Display,
+    {
+        let number = match raw.map(|value| (value, value.trim().parse())) {
+            None => default,
+            Some((_, Ok(number))) if range.contains(&number) => number,
+            Some((value, _)) => {
+                let (low, high) = range.into_inner();
+                self.refuse(variable, value, format_args!("is not a whole number from {low} to {high}"));
+                default
+            }
+        };
+        self.effective(variable, number.to_string());
+        number
+    }
+
+    /// A comma separated list of names, each once.
+    pub(super) fn names(
+        &mut self,
+        variable: &'static str,
+        raw: Option<&String>,
+        rule: impl Fn(&str) -> Result<(), &'static str>,
+    ) -> Vec<String> {
+        let mut names = Vec::new();
+        for name in items(raw) {
+            match rule(name) {
+                Ok(()) if names.iter().any(|seen| seen == name) => {}
+                Ok(()) => names.push(name.to_owned()),
+                Err(problem) => self.refuse(variable, name, problem),
+            }
+        }
+        self.effective(variable, names.join(","));
+        names
+    }
+}
+
+/// The items of a comma separated list, trimmed, without empty ones.
+pub(super) fn items(raw: Option<&String>) -> impl Iterator<Item = &str> {
+    raw.map(String::as_str).unwrap_or_default().split(',').map(str::trim).filter(|item| !item.is_empty())
+}
+
+/// RFC 1123 label: names of Namespaces.
+pub(super) fn dns_label(name: &str) -> Result<(), &'static str> {
+    if name.len() <= 63 && is_label(name) {
+        return Ok(());
+    }
+    Err("is not a name of a namespace: at most 63 lower-case letters, digits and `-` between them")
+}
+
+/// RFC 1123 subdomain: names of Secrets and storage classes.
+pub(super) fn dns_subdomain(name: &str) -> Result<(), &'static str> {
+    if name.len() <= 253 && name.split('.').all(is_label) {
+        return Ok(());
+    }
+    Err("is not a Kubernetes object name: at most 253 lower-case letters, digits, `-` and `.` between them")
+}
+
+fn is_label(label: &str) -> bool {
+    !label.is_empty()
+        && label.bytes().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-'))
+        && !label.starts_with('-')
+        && !label.ends_with('-')
+}
