@@ -38,18 +38,23 @@ impl Resource {
     /// Recognises a request by resource and kind; one of them suffices, but they must not disagree.
     #[must_use]
     pub fn of(request: &Request<'_>) -> Self {
-        fn text<'a>(text: &'a Option<Text<'_>>) -> &'a str {
-            text.as_deref().unwrap_or_default()
+        fn text<'a>(text: Option<&'a Text<'_>>) -> &'a str {
+            text.map(|text| &**text).unwrap_or_default()
         }
-        let by_resource =
-            request.resource.as_ref().map(|r| (text(&r.group), text(&r.version), text(&r.resource)));
-        let by_kind = request.kind.as_ref().map(|k| (text(&k.group), text(&k.version), text(&k.kind)));
+        let by_resource = request
+            .resource
+            .as_ref()
+            .map(|r| (text(r.group.as_ref()), text(r.version.as_ref()), text(r.resource.as_ref())));
+        let by_kind = request
+            .kind
+            .as_ref()
+            .map(|k| (text(k.group.as_ref()), text(k.version.as_ref()), text(k.kind.as_ref())));
         let is = |resource, kind| {
             by_resource.is_none_or(|is| is == ("", "v1", resource))
                 && by_kind.is_none_or(|is| is == ("", "v1", kind))
                 && (by_resource.is_some() || by_kind.is_some())
         };
-        match text(&request.sub_resource) {
+        match text(request.sub_resource.as_ref()) {
             "" if is("pods", "Pod") => Self::Pods,
             "ephemeralcontainers" if is("pods", "Pod") => Self::EphemeralContainers,
             "" if is("persistentvolumeclaims", "PersistentVolumeClaim") => Self::Claims,

@@ -123,8 +123,8 @@ fn signals() -> io::Result<(impl Future<Output = Stop>, impl Future<Output = ()>
 }
 
 fn print_effective(config: &Config) -> ExitCode {
-    let lines: String = config.effective.iter().map(|(name, value)| format!("{name}={value}\n")).collect();
-    print(&lines);
+    let lines: Vec<_> = config.effective.iter().map(|(name, value)| format!("{name}={value}\n")).collect();
+    print(&lines.concat());
     ExitCode::SUCCESS
 }
 
@@ -134,7 +134,7 @@ fn print(text: &str) {
 }
 
 fn unusable(errors: &[ConfigError]) -> ExitCode {
-    let lines: String = errors.iter().map(|error| format!("error: {error}\n")).collect();
-    drop(io::stderr().write_all(lines.as_bytes()));
+    let lines: Vec<_> = errors.iter().map(|error| format!("error: {error}\n")).collect();
+    drop(io::stderr().write_all(lines.concat().as_bytes()));
     ExitCode::from(UNUSABLE)
 }

@@ -160,6 +160,7 @@ mod tests {
 
     json_object! {
         /// Two keys.
+        #[allow(unreachable_pub)]
         pub struct Pair {
             left: Text<'a> = "left",
             right: Vec<Option<Text<'a>>> = "right",

@@ -1,7 +1,8 @@
 //! Log lines: for a person (`time LEVEL message key=value …`) or for a machine (one JSON object).
 
 use std::borrow::Cow;
-use std::io::{self, Write};
+use std::fmt::Write as _;
+use std::io::{self, Write as _};
 
 use env_logger::{Builder, Target, fmt::Formatter};
 use log::kv::{Error, Key, Value, VisitSource};
@@ -30,7 +31,8 @@ fn text(out: &mut Formatter, record: &Record<'_>) -> io::Result<()> {
     visit(record, |key, value| {
         let value = one_line(&value.to_string()).into_owned();
         let quoted = value.contains([' ', '"', '=']);
-        line.push_str(&if quoted { format!(" {key}={value:?}") } else { format!(" {key}={value}") });
+        // Writing to a String cannot fail.
+        let _ = if quoted { write!(line, " {key}={value:?}") } else { write!(line, " {key}={value}") };
     });
     writeln!(out, "{line}")
 }

@@ -203,7 +203,7 @@ impl Metrics {
         self.reloads.get_or_create(&ReloadLabels { outcome }).inc();
     }
 
-    /// All metrics in the OpenMetrics text format.
+    /// All metrics in the text format of [OpenMetrics](https://prometheus.io/docs/specs/om/open_metrics_spec/).
     ///
     /// # Errors
     /// None in practice: the format can express whatever is registered.

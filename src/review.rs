@@ -280,6 +280,7 @@ struct Response<'a> {
 }
 
 #[derive(Serialize)]
+#[allow(clippy::struct_field_names, reason = "the name on the wire")]
 struct Status<'a> {
     status: &'static str,
     code: u16,

@@ -95,7 +95,9 @@ fn read_registries(values: &Values, read: &mut Reader) -> RegistryRules {
             Ok(found) => read.notices.extend(found),
             Err(conflicts) => {
                 let map = registry_map.as_deref().unwrap_or_default();
-                conflicts.iter().for_each(|conflict| read.refuse("REGISTRY_MAP", map, conflict));
+                for conflict in conflicts {
+                    read.refuse("REGISTRY_MAP", map, conflict);
+                }
             }
         }
     }

@@ -81,7 +81,7 @@ impl Raw {
                 )));
             }
         }
-        let values = envy::from_iter(known.into_iter()).unwrap_or_else(|error| {
+        let values = envy::from_iter(known).unwrap_or_else(|error| {
             // Every field is an optional string, so there is nothing left to refuse.
             errors.push(ConfigError {
                 variable: "environment",

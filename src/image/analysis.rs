@@ -8,12 +8,12 @@ use super::rules::{Prefix, RegistryRules, Rule};
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Conflict {
     /// What one rule writes, a named source would rewrite again.
-    #[error("the target `{target}` is matched again by the source `{source_}`, a loop")]
+    #[error("the target `{target}` is matched again by the source `{matched_by}`, a loop")]
     Loop {
         /// The target that is matched.
         target: String,
         /// The source that matches it.
-        source_: String,
+        matched_by: String,
     },
     /// One source, two rules.
     #[error("the source `{0}` is named twice")]
@@ -55,8 +55,8 @@ fn conflicts(rules: &RegistryRules) -> Vec<Conflict> {
     }
     for target in rules.targets() {
         if let Some(source) = at_or_above(&target.key, &sources) {
-            let (target, source_) = (target.text.clone(), source.text.clone());
-            conflicts.push(Conflict::Loop { target, source_ });
+            let matched_by = source.text.clone();
+            conflicts.push(Conflict::Loop { target: target.text.clone(), matched_by });
         }
     }
     conflicts

@@ -17,7 +17,7 @@ use super::{App, handler, health};
 
 /// Longer than the API server keeps an idle connection (90 s), so that it is never ours to close one just as a
 /// request is on its way.
-const KEEP_ALIVE: Duration = Duration::from_secs(120);
+const KEEP_ALIVE: Duration = Duration::from_mins(2);
 /// How long a request head may take.
 const HEAD_PATIENCE: Duration = Duration::from_secs(5);
 /// Time for answers that are written to leave the machine.

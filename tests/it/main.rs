@@ -1,1 +1,13 @@
 //! Every test that needs no cluster, in one binary: linking is most of what a test build takes.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a failed expectation is a test's result"
+)]
+
+mod admit_properties;
+mod config;
+mod image_properties;
+mod image_references;
+mod purity;
