@@ -1,0 +1,16 @@
+//! End to end: a real API server, `kubectl` as users drive it, and the program as it is shipped.
+//!
+//! ```text
+//! scripts/cluster up; eval "$(scripts/cluster env)"; cargo test --features e2e --test e2e
+//! ```
+//! Every test has a namespace, a `pullgate webhook` and a registration of its own, so they run side by side.
+//! What is shared, and who must wait for whom, is in [`space`]. `docs/end-to-end.md` says what is covered.
+
+#![allow(clippy::expect_used, clippy::panic, reason = "a failed expectation is a test's result")]
+
+mod kubectl;
+mod space;
+mod wait;
+mod webhook;
+
+mod pods;

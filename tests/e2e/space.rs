@@ -1,0 +1,148 @@
+//! A namespace of one's own.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use serde_json::{Value, json};
+
+use crate::kubectl::{Kubectl, kubectl};
+use crate::wait::until;
+use crate::webhook::{Endpoint, Process, Registration, start_self_signed, usual_rules};
+
+/// The generated configuration is for all namespaces: whoever applies it writes, everybody else reads.
+static CLUSTER: RwLock<()> = RwLock::new(());
+
+/// A failed test leaves nothing behind that concerns the others.
+enum Share {
+    Some { _held: RwLockReadGuard<'static, ()> },
+    All { _held: RwLockWriteGuard<'static, ()> },
+}
+
+/// A namespace that no other test uses; deleted when dropped.
+pub(crate) struct Space {
+    pub(crate) name: String,
+    _share: Share,
+}
+
+/// A webhook that is called for one namespace; gone when dropped, the registration first.
+pub(crate) struct Hooked {
+    _registration: Registration,
+    pub(crate) process: Process,
+}
+
+/// A name that no earlier run in the same cluster had.
+pub(crate) fn unique(prefix: &str) -> String {
+    static COUNT: AtomicUsize = AtomicUsize::new(0);
+    let seconds = SystemTime::now().duration_since(UNIX_EPOCH).expect("a clock after 1970").as_secs();
+    let count = COUNT.fetch_add(1, Ordering::Relaxed);
+    format!("{prefix}-{seconds}-{}-{count}", std::process::id())
+}
+
+impl Space {
+    /// A namespace in which Pods can be created.
+    #[track_caller]
+    pub(crate) fn new() -> Self {
+        Self::with(Share::Some { _held: CLUSTER.read().unwrap_or_else(PoisonError::into_inner) })
+    }
+
+    /// The same, in a cluster in which no other test is running.
+    #[track_caller]
+    pub(crate) fn alone() -> Self {
+        Self::with(Share::All { _held: CLUSTER.write().unwrap_or_else(PoisonError::into_inner) })
+    }
+
+    #[track_caller]
+    fn with(share: Share) -> Self {
+        let space = Self { name: unique("e2e"), _share: share };
+        kubectl("create namespace").word(&space.name).ok();
+        until("the namespace's ServiceAccount", || {
+            space.kubectl("get serviceaccount default").run().succeeded().then_some(())
+        });
+        space
+    }
+
+    /// `kubectl LINE` in this namespace.
+    pub(crate) fn kubectl(&self, line: &str) -> Kubectl {
+        kubectl(line).word(&format!("--namespace={}", self.name))
+    }
+
+    /// What is stored under, say, `pod/web`.
+    #[track_caller]
+    pub(crate) fn get(&self, what: &str) -> Value {
+        self.kubectl(&format!("get {what} -o json --show-managed-fields")).json()
+    }
+
+    /// Starts a webhook and returns when it is called for this namespace.
+    #[track_caller]
+    pub(crate) fn webhook(&self, settings: &[(&str, &str)]) -> Hooked {
+        self.webhook_for(&usual_rules(), settings)
+    }
+
+    /// The same with other rules; they must include the creation of Pods.
+    #[track_caller]
+    pub(crate) fn webhook_for(&self, rules: &Value, settings: &[(&str, &str)]) -> Hooked {
+        let (process, endpoint) = start_self_signed(settings);
+        let registration = self.register("m", &endpoint, rules);
+        until("a call of the webhook", || {
+            self.probe();
+            (process.calls(&[]) > 0).then_some(())
+        });
+        Hooked { _registration: registration, process }
+    }
+
+    /// Registers a webhook; those with a lesser `order` are called before it.
+    #[track_caller]
+    pub(crate) fn register(&self, order: &str, endpoint: &Endpoint, rules: &Value) -> Registration {
+        Registration::new(format!("e2e-{order}-{}", self.name), &self.name, endpoint, rules)
+    }
+
+    /// Creates a Pod, but not really, and returns what would be stored.
+    #[track_caller]
+    pub(crate) fn probe(&self) -> Option<Value> {
+        let created =
+            self.kubectl("create --dry-run=server -o json -f -").input(&pod("probe", "nginx")).run();
+        serde_json::from_str(&created.out).ok()
+    }
+}
+
+impl Drop for Space {
+    fn drop(&mut self) {
+        kubectl("delete namespace --wait=false --ignore-not-found").word(&self.name).run();
+    }
+}
+
+/// The least of a Pod.
+pub(crate) fn pod(name: &str, image: &str) -> Value {
+    json!({
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": name},
+        "spec": {"containers": [{"name": "app", "image": image}]},
+    })
+}
+
+/// Name and image of a Pod's containers, of all lists.
+pub(crate) fn images(pod: &Value) -> Vec<(&str, &str)> {
+    named(pod, "image")
+}
+
+/// Name and pull policy of a Pod's containers, of all lists.
+pub(crate) fn pull_policies(pod: &Value) -> Vec<(&str, &str)> {
+    named(pod, "imagePullPolicy")
+}
+
+/// Names of a Pod's pull secrets.
+pub(crate) fn pull_secrets(pod: &Value) -> Vec<&str> {
+    let list = pod["spec"]["imagePullSecrets"].as_array();
+    list.into_iter().flatten().filter_map(|entry| entry["name"].as_str()).collect()
+}
+
+fn named<'a>(pod: &'a Value, field: &str) -> Vec<(&'a str, &'a str)> {
+    ["initContainers", "containers", "ephemeralContainers"]
+        .iter()
+        .filter_map(|list| pod["spec"][list].as_array())
+        .flatten()
+        .map(|c| (c["name"].as_str().unwrap_or_default(), c[field].as_str().unwrap_or_default()))
+        .collect()
+}

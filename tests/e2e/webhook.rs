@@ -1,0 +1,195 @@
+//! The program as it is shipped, as a process of the test, and its registration with the API server.
+
+use std::fs::{self, File};
+use std::io::{Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
+use std::path::PathBuf;
+use std::process::{Child, Command};
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::kubectl::kubectl;
+use crate::wait::until;
+
+/// What the webhook asks to be called for, on every operation that there are rules for and one more: claims are
+/// not to be touched on UPDATE, which only a call can show.
+pub(crate) fn usual_rules() -> Value {
+    let resources = ["pods", "pods/ephemeralcontainers", "persistentvolumeclaims"];
+    rules(&["CREATE", "UPDATE"], &resources)
+}
+
+/// Everything that happens in a namespace.
+pub(crate) fn all_rules() -> Value {
+    json!([{"apiGroups": ["*"], "apiVersions": ["*"], "operations": ["*"], "resources": ["*/*"]}])
+}
+
+fn rules(operations: &[&str], resources: &[&str]) -> Value {
+    json!([{"apiGroups": [""], "apiVersions": ["v1"], "operations": operations, "resources": resources}])
+}
+
+/// A running `pullgate webhook`; ended when dropped.
+pub(crate) struct Process {
+    child: Child,
+    health: String,
+    folder: TempDir,
+}
+
+impl Process {
+    /// Runs `command`, which becomes the webhook, with these settings and no others. `health` is where its
+    /// health port will be reached. Fails with the exit status where it ends before it is ready.
+    pub(crate) fn start(
+        mut command: Command,
+        settings: &[(&str, &str)],
+        health: String,
+    ) -> Result<Self, String> {
+        let folder = tempfile::tempdir().expect("a scratch folder");
+        let file = |name| File::create(folder.path().join(name)).expect("a file in it");
+        let child = command
+            .env_clear()
+            .envs(settings.iter().copied())
+            .stdin(std::process::Stdio::null())
+            .stdout(file("out"))
+            .stderr(file("log"))
+            .spawn()
+            .expect("the webhook can be run");
+        let mut process = Self { child, health, folder };
+        until("a webhook that is ready", || {
+            if let Some(status) = process.child.try_wait().expect("it is our child") {
+                return Some(Err(format!("the webhook ended with {status}: {}", process.read("log"))));
+            }
+            process.get("/readyz").filter(|answer| answer.ends_with("ok\n")).map(|_| Ok(()))
+        })
+        .map(|()| process)
+    }
+
+    /// What it wrote to standard output: the authority of a self-signed certificate.
+    fn read(&self, name: &str) -> String {
+        fs::read_to_string(self.folder.path().join(name)).unwrap_or_default()
+    }
+
+    /// One answer of the health port, if it answers.
+    fn get(&self, path: &str) -> Option<String> {
+        let mut stream = TcpStream::connect(&self.health).ok()?;
+        stream.set_read_timeout(Some(Duration::from_secs(10))).ok()?;
+        write!(stream, "GET {path} HTTP/1.1\r\nHost: health\r\nConnection: close\r\n\r\n").ok()?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).ok()?;
+        Some(answer)
+    }
+
+    /// How many calls were answered that have all of these labels, such as `outcome="patched"`.
+    #[track_caller]
+    pub(crate) fn calls(&self, labels: &[&str]) -> u64 {
+        let metrics = self.get("/metrics").expect("the health port answers");
+        metrics
+            .lines()
+            .filter(|line| line.starts_with("pullgate_admission_requests_total{"))
+            .filter(|line| labels.iter().all(|label| line.contains(label)))
+            .filter_map(|line| line.rsplit(' ').next()?.parse::<u64>().ok())
+            .sum()
+    }
+
+    /// The log so far.
+    pub(crate) fn log(&self) -> String {
+        self.read("log")
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("--- log of the webhook ---\n{}---", self.log());
+        }
+        // It may have ended already; there is nobody left to tell otherwise.
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+/// Where a webhook is called, and by which authority it is known.
+pub(crate) struct Endpoint {
+    pub(crate) url: String,
+    pub(crate) ca_pem: String,
+}
+
+/// Starts a webhook on free ports of this machine, with the certificate that it makes itself.
+pub(crate) fn start_self_signed(settings: &[(&str, &str)]) -> (Process, Endpoint) {
+    // Between finding a free port and taking it, another process may take it.
+    let mut attempts = (0..5).map(|_| {
+        let [port, health_port] = free_ports().map(|port| port.to_string());
+        let mut all = vec![
+            ("TLS_SELF_SIGNED", "true"),
+            ("PORT", port.as_str()),
+            ("HEALTH_PORT", &health_port),
+            ("LOG_FORMAT", "text"),
+            ("LOG_LEVEL", "debug"),
+        ];
+        all.extend(settings);
+        let mut command = Command::new(program());
+        command.arg("webhook");
+        let process = Process::start(command, &all, format!("127.0.0.1:{health_port}"))?;
+        let ca_pem = process.read("out");
+        Ok((process, Endpoint { url: format!("https://127.0.0.1:{port}/mutate"), ca_pem }))
+    });
+    let mut problem = String::new();
+    for attempt in attempts.by_ref() {
+        match attempt {
+            Ok(started) => return started,
+            Err(error) => problem = error,
+        }
+    }
+    panic!("{problem}");
+}
+
+/// The program under test.
+pub(crate) fn program() -> PathBuf {
+    PathBuf::from(env!("CARGO_BIN_EXE_pullgate"))
+}
+
+fn free_ports() -> [u16; 2] {
+    // Held at the same time, so that they differ.
+    let listeners = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").expect("a free port"));
+    listeners.map(|listener| listener.local_addr().expect("it is bound").port())
+}
+
+/// A `MutatingWebhookConfiguration` for one namespace; removed when dropped.
+pub(crate) struct Registration {
+    name: String,
+}
+
+impl Registration {
+    /// Registers a webhook for what happens in `namespace`. The API server calls webhooks by the order of
+    /// `name`; it takes a moment until it calls a new one at all.
+    #[track_caller]
+    pub(crate) fn new(name: String, namespace: &str, endpoint: &Endpoint, rules: &Value) -> Self {
+        kubectl("create -f -")
+            .input(&json!({
+                "apiVersion": "admissionregistration.k8s.io/v1",
+                "kind": "MutatingWebhookConfiguration",
+                "metadata": {"name": name},
+                "webhooks": [{
+                    "name": "webhook.e2e.test",
+                    "admissionReviewVersions": ["v1"],
+                    "clientConfig": {"url": endpoint.url, "caBundle": STANDARD.encode(&endpoint.ca_pem)},
+                    "rules": rules,
+                    "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": namespace}},
+                    "sideEffects": "None",
+                    "timeoutSeconds": 10,
+                    "failurePolicy": "Fail",
+                    "reinvocationPolicy": "IfNeeded",
+                }],
+            }))
+            .ok();
+        Self { name }
+    }
+}
+
+impl Drop for Registration {
+    fn drop(&mut self) {
+        kubectl("delete mutatingwebhookconfiguration --ignore-not-found").word(&self.name).run();
+    }
+}
