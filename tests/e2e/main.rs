@@ -8,9 +8,11 @@
 
 #![allow(clippy::expect_used, clippy::panic, reason = "a failed expectation is a test's result")]
 
+mod existing;
 mod kubectl;
 mod space;
 mod wait;
 mod webhook;
 
 mod pods;
+mod updates;
