@@ -148,7 +148,7 @@ read_options() {
 
 check_parameters() {
   [ -n "$image" ] || fail "IMAGE is not set: name the image of the webhook, for example IMAGE=registry.example/infra/pullgate:1"
-  check IMAGE "$image" '[A-Za-z0-9][A-Za-z0-9._:/@-]{0,511}' "an image such as registry.example/infra/pullgate:1"
+  check IMAGE "$image" '[A-Za-z0-9][A-Za-z0-9._:/@-]*' "an image such as registry.example/infra/pullgate:1"
   check NAMESPACE "$namespace" '[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?' "a namespace: up to 63 of a-z, 0-9 and -, not at its ends"
   case $namespace in
     (default | kube-system | kube-public | kube-node-lease) fail "NAMESPACE=\"$namespace\": expected a namespace for the webhook alone, since no Pod of that namespace is changed and the uninstallation removes it" ;;
