@@ -35,8 +35,9 @@ pub fn answer(
 ) -> Result<Vec<u8>, BadReview> {
     let Decoded { uid, request, unreadable } = review::decode(body)?;
     let (mut outcome, verdict) = admit(policy, &request);
-    // Only a kind that there are rules for has to be readable.
-    let denial = unreadable.filter(|_| outcome != Outcome::Unsupported).map(|problem| Denial {
+    // Only an object that rules are about has to be readable.
+    let ours = !matches!(outcome, Outcome::Unsupported | Outcome::Excluded);
+    let denial = unreadable.filter(|_| ours).map(|problem| Denial {
         code: 400,
         reason: "BadRequest",
         message: format!("pullgate cannot read the object: {problem}"),

@@ -50,7 +50,7 @@ impl Reader {
         is
     }
 
-    /// One of several words, in any case.
+    /// One of several words, exactly as written.
     pub(super) fn choice<T: Copy + PartialEq>(
         &mut self,
         variable: &'static str,
@@ -58,20 +58,15 @@ impl Reader {
         default: T,
         choices: &[(&str, T)],
     ) -> T {
-        let named = raw.map(|value| {
-            (
-                value,
-                choices
-                    .iter()
-                    .find(|(word, _)| word.eq_ignore_ascii_case(value.trim()))
-                    .map(|(_, choice)| *choice),
-            )
-        });
-        if let Some((value, None)) = named {
-            let words: Vec<_> = choices.iter().map(|(word, _)| *word).collect();
-            self.refuse(variable, value, format_args!("is unknown; accepted: {}", words.join(", ")));
-        }
-        let choice = named.and_then(|(_, choice)| choice).unwrap_or(default);
+        let choice = match raw.map(|value| (value, choices.iter().find(|(word, _)| word == value))) {
+            None => default,
+            Some((_, Some((_, choice)))) => *choice,
+            Some((value, None)) => {
+                let words: Vec<_> = choices.iter().map(|(word, _)| *word).collect();
+                self.refuse(variable, value, format_args!("is unknown; accepted: {}", words.join(", ")));
+                default
+            }
+        };
         let word = choices.iter().find(|(_, value)| *value == choice).map_or("", |(word, _)| word);
         self.effective(variable, word);
         choice

@@ -132,8 +132,11 @@ pub(super) fn read(values: &Values, read: &mut Reader) -> Serving {
 
 pub(super) fn read_logging(values: &Values, terminal: bool, read: &mut Reader) -> Logging {
     let format = if terminal { LogFormat::Text } else { LogFormat::Json };
+    // Other programs spell these in every case.
+    let lower = |raw: &Option<String>| raw.as_ref().map(|value| value.to_ascii_lowercase());
+    let (level, written) = (lower(&values.log_level), lower(&values.log_format));
     Logging {
-        level: read.choice("LOG_LEVEL", values.log_level.as_ref(), LevelFilter::Info, &LEVELS),
-        format: read.choice("LOG_FORMAT", values.log_format.as_ref(), format, &FORMATS),
+        level: read.choice("LOG_LEVEL", level.as_ref(), LevelFilter::Info, &LEVELS),
+        format: read.choice("LOG_FORMAT", written.as_ref(), format, &FORMATS),
     }
 }

@@ -9,8 +9,9 @@ use std::time::Duration;
 use actix_web::dev::{Server, ServerHandle, Service as _};
 use actix_web::http::ConnectionType;
 use actix_web::{App as ActixApp, HttpServer, web};
+use futures_util::future::select_all;
 use log::{info, warn};
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep};
 
 use super::tls::{self, TlsError};
 use super::{App, handler, health};
@@ -178,10 +179,13 @@ impl Started {
         again: impl Future<Output = ()>,
     ) -> Result<Stopped, ServeError> {
         let Self { app, address: _, health_address: _, servers, webhook } = self;
-        let mut tasks: Vec<_> = servers.into_iter().map(actix_web::rt::spawn).collect();
+        let tasks = select_all(servers.into_iter().map(actix_web::rt::spawn));
         let stop = tokio::select! {
             stop = stop => stop,
-            ended = any(&mut tasks) => return Err(ended.into()),
+            (ended, ..) = tasks => {
+                ended.map_err(io::Error::other)??;
+                return Err(io::Error::other("it stopped accepting connections").into());
+            }
         };
         app.draining.store(true, Ordering::Release);
         info!("stopping: readiness is off");
@@ -192,19 +196,6 @@ impl Started {
                 Ok(Stopped::Cut)
             }
         }
-    }
-}
-
-/// Waits for a server to end, which none should.
-async fn any(tasks: &mut [actix_web::rt::task::JoinHandle<io::Result<()>>]) -> io::Error {
-    loop {
-        for task in tasks.iter_mut() {
-            if let Ok(ended) = timeout(Duration::ZERO, task).await {
-                let ended = ended.map_err(io::Error::other).and_then(|ended| ended);
-                return ended.err().unwrap_or_else(|| io::Error::other("it stopped accepting connections"));
-            }
-        }
-        sleep(Duration::from_secs(1)).await;
     }
 }
 

@@ -111,7 +111,7 @@ fn image() -> impl Strategy<Value = String> {
     prop_oneof![12 => written, 1 => long, 2 => "\\PC{0,30}", 2 => "[a-z./:@A\\[\\]_-]{0,20}", 1 => "(sha256:)?[a-fA-F0-9]{64}"]
 }
 
-/// REGISTRY, pairs of REGISTRY_MAP, IGNORED_REGISTRIES, IMAGE_PARSER.
+/// `REGISTRY`, pairs of `REGISTRY_MAP`, `IGNORED_REGISTRIES`, `IMAGE_PARSER`.
 type Settings = (Option<String>, Vec<(String, String)>, Vec<String>, &'static str);
 
 fn configuration() -> impl Strategy<Value = Settings> {
