@@ -1,0 +1,2 @@
+//! `pullgate mutate`
+pub mod yaml;
