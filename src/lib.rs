@@ -20,6 +20,7 @@ pub mod logging;
 pub mod metrics;
 pub mod mutate;
 pub mod object;
+pub mod offline;
 pub mod patch;
 pub mod policy;
 pub mod review;
