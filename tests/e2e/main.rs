@@ -8,11 +8,15 @@
 
 #![allow(clippy::expect_used, clippy::panic, reason = "a failed expectation is a test's result")]
 
+mod claims;
 mod existing;
 mod kubectl;
 mod space;
 mod wait;
 mod webhook;
 
+mod neighbour;
 mod pods;
+mod reinvocation;
 mod updates;
+mod workloads;

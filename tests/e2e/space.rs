@@ -1,5 +1,6 @@
 //! A namespace of one's own.
 
+use std::rc::Rc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -7,13 +8,14 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use serde_json::{Value, json};
 
 use crate::kubectl::{Kubectl, kubectl};
+use crate::neighbour::Neighbour;
 use crate::wait::until;
 use crate::webhook::{Endpoint, Process, Registration, start_self_signed, usual_rules};
 
 /// The generated configuration is for all namespaces: whoever applies it writes, everybody else reads.
 static CLUSTER: RwLock<()> = RwLock::new(());
 
-/// A failed test leaves nothing behind that concerns the others.
+/// A test's part of the cluster, taken once: to take it again while another waits for all would never end.
 enum Share {
     Some { _held: RwLockReadGuard<'static, ()> },
     All { _held: RwLockWriteGuard<'static, ()> },
@@ -22,7 +24,7 @@ enum Share {
 /// A namespace that no other test uses; deleted when dropped.
 pub(crate) struct Space {
     pub(crate) name: String,
-    _share: Share,
+    share: Rc<Share>,
 }
 
 /// A webhook that is called for one namespace; gone when dropped, the registration first.
@@ -43,18 +45,27 @@ impl Space {
     /// A namespace in which Pods can be created.
     #[track_caller]
     pub(crate) fn new() -> Self {
-        Self::with(Share::Some { _held: CLUSTER.read().unwrap_or_else(PoisonError::into_inner) })
+        // A test that failed has cleaned up as well.
+        let held = CLUSTER.read().unwrap_or_else(PoisonError::into_inner);
+        Self::with(Rc::new(Share::Some { _held: held }))
     }
 
     /// The same, in a cluster in which no other test is running.
     #[track_caller]
     pub(crate) fn alone() -> Self {
-        Self::with(Share::All { _held: CLUSTER.write().unwrap_or_else(PoisonError::into_inner) })
+        let held = CLUSTER.write().unwrap_or_else(PoisonError::into_inner);
+        Self::with(Rc::new(Share::All { _held: held }))
+    }
+
+    /// Another namespace for the same test.
+    #[track_caller]
+    pub(crate) fn sibling(&self) -> Self {
+        Self::with(Rc::clone(&self.share))
     }
 
     #[track_caller]
-    fn with(share: Share) -> Self {
-        let space = Self { name: unique("e2e"), _share: share };
+    fn with(share: Rc<Share>) -> Self {
+        let space = Self { name: unique("e2e"), share };
         kubectl("create namespace").word(&space.name).ok();
         until("the namespace's ServiceAccount", || {
             space.kubectl("get serviceaccount default").run().succeeded().then_some(())
@@ -95,6 +106,17 @@ impl Space {
     #[track_caller]
     pub(crate) fn register(&self, order: &str, endpoint: &Endpoint, rules: &Value) -> Registration {
         Registration::new(format!("e2e-{order}-{}", self.name), &self.name, endpoint, rules)
+    }
+
+    /// Registers a webhook of the test and returns when it is called for this namespace.
+    #[track_caller]
+    pub(crate) fn register_neighbour(&self, order: &str, neighbour: &Neighbour) -> Registration {
+        let registration = self.register(order, &neighbour.endpoint, &usual_rules());
+        until("a call of the neighbour", || {
+            self.probe();
+            neighbour.was_called().then_some(())
+        });
+        registration
     }
 
     /// Creates a Pod, but not really, and returns what would be stored.
