@@ -8,6 +8,7 @@
 
 mod admit_properties;
 mod config;
+mod docs;
 mod image_properties;
 mod image_references;
 mod purity;
