@@ -252,7 +252,8 @@ impl RegistryRules {
 
     /// The path under the fallback: the two parsers differ about `library/`, and about `localhost`, which is
     /// no registry to the dot parser.
-    fn path<'k>(&self, reference: &Reference<'k>, key: &'k str) -> &'k str {
+    #[must_use]
+    pub fn path<'k>(&self, reference: &Reference<'k>, key: &'k str) -> &'k str {
         match self.parser {
             Parser::Dot if reference.host == Some("localhost") => reference.name,
             Parser::Dot => reference.path,
