@@ -11,4 +11,5 @@ mod config;
 mod docs;
 mod image_properties;
 mod image_references;
+mod offline;
 mod purity;

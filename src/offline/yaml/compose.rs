@@ -245,14 +245,11 @@ impl<'a> Composer<'a> {
 }
 
 /// JSON writes `1.0` as `1`, and so fields that want whole numbers take it.
-#[expect(
-    clippy::cast_possible_truncation,
-    clippy::cast_precision_loss,
-    reason = "that nothing is lost is checked"
-)]
+#[expect(clippy::cast_possible_truncation, reason = "what an i64 cannot hold is left out")]
 fn whole(number: f64) -> Option<Number> {
-    let whole = number as i64;
-    (whole as f64 == number && whole != i64::MAX).then(|| whole.into())
+    const LIMIT: f64 = 9_223_372_036_854_775_808.0; // 2^63
+    (number.trunc().to_bits() == number.to_bits() && number.abs() < LIMIT)
+        .then(|| Number::from(number as i64))
 }
 
 fn is_merge(key: &Event<'_>) -> bool {

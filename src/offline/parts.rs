@@ -1,0 +1,191 @@
+//! PURE: which parts of a manifest the webhook would be called for, and what it would make of them.
+//!
+//! Pods and claims are admitted as they are. A workload is not (the webhook never sees one), but the Pods and
+//! claims that its controller would create are: here its templates stand for them.
+
+use json_patch::Patch;
+use serde_json::Value;
+
+use super::explain;
+use crate::admit::{Outcome, admit};
+use crate::json::Text;
+use crate::object::Object;
+use crate::policy::Policy;
+use crate::review::{Kind, Request};
+
+/// A document before and after.
+#[derive(Debug)]
+pub(super) struct Admitted {
+    /// Kind, namespace and name.
+    pub(super) title: String,
+    /// As it was read.
+    pub(super) before: Value,
+    /// With every patch applied.
+    pub(super) after: Value,
+    /// The calls that the webhook would get.
+    pub(super) calls: Vec<Call>,
+}
+
+/// One admission.
+#[derive(Debug)]
+pub(super) struct Call {
+    /// Kind, namespace and name of the object in the document.
+    pub(super) title: String,
+    /// What the author should know.
+    pub(super) warnings: Vec<String>,
+    /// A paragraph per image.
+    pub(super) explanations: Vec<String>,
+}
+
+/// A part that is admitted as an object of its own.
+struct Part {
+    kind: &'static str,
+    /// JSON Pointer to it.
+    pointer: String,
+}
+
+/// Admits everything in a document, each object in its own namespace or else in `namespace`.
+///
+/// # Errors
+/// The document is no Kubernetes object, or has fields of an unexpected type; says which object.
+pub(super) fn admit_all(policy: &Policy, namespace: &str, document: Value) -> Result<Admitted, String> {
+    let mut after = document.clone();
+    let mut calls = Vec::new();
+    admit_object(policy, namespace, &mut after, None, &mut calls)?;
+    Ok(Admitted {
+        title: title(&document, text(&document, "kind"), namespace),
+        before: document,
+        after,
+        calls,
+    })
+}
+
+/// Admits one object, or each of a list; `implied` are apiVersion and kind of an item that leaves them out.
+fn admit_object(
+    policy: &Policy,
+    namespace: &str,
+    object: &mut Value,
+    implied: Option<(&str, &str)>,
+    calls: &mut Vec<Call>,
+) -> Result<(), String> {
+    if !object.is_object() {
+        return Err("is not a Kubernetes object: a mapping with apiVersion and kind is expected".to_owned());
+    }
+    let own = (text(object, "apiVersion").to_owned(), text(object, "kind").to_owned());
+    let (version, kind) = match (&own, implied) {
+        ((version, kind), Some(implied)) if version.is_empty() && kind.is_empty() => implied,
+        ((version, kind), _) => (version.as_str(), kind.as_str()),
+    };
+    if version.is_empty() || kind.is_empty() {
+        return Err("is not a Kubernetes object: apiVersion and kind are expected".to_owned());
+    }
+    if let Some(item_kind) = kind.strip_suffix("List")
+        && let Some(items) = object.get_mut("items").and_then(Value::as_array_mut)
+    {
+        let implied = (!item_kind.is_empty()).then_some((version, item_kind));
+        for (i, item) in items.iter_mut().enumerate() {
+            admit_object(policy, namespace, item, implied, calls)
+                .map_err(|problem| format!("items[{i}]: {problem}"))?;
+        }
+        return Ok(());
+    }
+    let title = title(object, kind, namespace);
+    let namespace = namespace_of(object, namespace).to_owned();
+    for Part { kind, pointer } in parts(version, kind, object) {
+        if let Some(part) = object.pointer_mut(&pointer).filter(|part| part.is_object()) {
+            calls.push(
+                admit_part(policy, &namespace, &title, kind, part)
+                    .map_err(|problem| format!("{title}: {problem}"))?,
+            );
+        }
+    }
+    Ok(())
+}
+
+/// What the webhook would be called for on behalf of an object.
+fn parts(version: &str, kind: &str, object: &Value) -> Vec<Part> {
+    let pod = |pointer: &str| Part { kind: "Pod", pointer: pointer.to_owned() };
+    let claim = |pointer: String| Part { kind: "PersistentVolumeClaim", pointer };
+    let group = version.split_once('/').map_or("", |(group, _)| group);
+    match (group, kind) {
+        ("", "Pod") => vec![pod("")],
+        ("", "PersistentVolumeClaim") => vec![claim(String::new())],
+        ("", "PodTemplate") => vec![pod("/template")],
+        ("", "ReplicationController")
+        | ("apps", "DaemonSet" | "Deployment" | "ReplicaSet")
+        | ("batch", "Job") => {
+            vec![pod("/spec/template")]
+        }
+        ("apps", "StatefulSet") => {
+            let claims =
+                object.pointer("/spec/volumeClaimTemplates").and_then(Value::as_array).map_or(0, Vec::len);
+            let claims = (0..claims).map(|i| claim(format!("/spec/volumeClaimTemplates/{i}")));
+            std::iter::once(pod("/spec/template")).chain(claims).collect()
+        }
+        ("batch", "CronJob") => vec![pod("/spec/jobTemplate/spec/template")],
+        _ => Vec::new(),
+    }
+}
+
+/// Asks the webhook's own function about a part, and applies its patch.
+fn admit_part(
+    policy: &Policy,
+    namespace: &str,
+    title: &str,
+    kind: &str,
+    part: &mut Value,
+) -> Result<Call, String> {
+    let json = part.to_string();
+    let object = serde_json::from_str::<Object<'_>>(&json);
+    let unreadable = object.as_ref().err().map(ToString::to_string);
+    let object = object.unwrap_or_default();
+    let word = |word: &'static str| Some(Text(word.into()));
+    let request = Request {
+        kind: Some(Kind { group: word(""), version: word("v1"), kind: Some(Text(kind.into())) }),
+        namespace: Some(Text(namespace.into())),
+        operation: word("CREATE"),
+        object: Some(object.clone()),
+        ..Request::default()
+    };
+    let (outcome, verdict) = admit(policy, &request);
+    // As in an answer: only an object that rules are about has to be readable.
+    if let Some(problem) = unreadable.filter(|_| outcome != Outcome::Excluded) {
+        // The position is one in JSON that the author never saw.
+        let problem = problem.split(" at line ").next().unwrap_or_default();
+        return Err(format!("cannot be read: {problem}"));
+    }
+    let explanations = explain::images(&object, policy, outcome, namespace);
+    let patch = serde_json::to_value(&verdict.operations).and_then(serde_json::from_value::<Patch>);
+    patch
+        .map_err(|error| error.to_string())
+        .and_then(|patch| json_patch::patch(part, &patch).map_err(|error| error.to_string()))
+        .map_err(|error| format!("the patch does not apply: {error}"))?;
+    Ok(Call {
+        title: title.to_owned(),
+        warnings: verdict.warnings.as_slice().to_vec(),
+        explanations: explanations.into_iter().map(|explanation| format!("{title}: {explanation}")).collect(),
+    })
+}
+
+fn text<'a>(object: &'a Value, key: &str) -> &'a str {
+    object.get(key).and_then(Value::as_str).unwrap_or_default()
+}
+
+fn namespace_of<'a>(object: &'a Value, default: &'a str) -> &'a str {
+    match object.get("metadata").map(|metadata| text(metadata, "namespace")) {
+        None | Some("") => default,
+        Some(namespace) => namespace,
+    }
+}
+
+/// `Pod default/web`; the prefix of a generated name where there is no name.
+fn title(object: &Value, kind: &str, namespace: &str) -> String {
+    let metadata = object.get("metadata").unwrap_or(&Value::Null);
+    let name = match (text(metadata, "name"), text(metadata, "generateName")) {
+        ("", "") if kind.ends_with("List") => return explain::shown(kind),
+        ("", "") => "(no name)".to_owned(),
+        ("", prefix) => format!("{prefix}*"),
+        (name, _) => name.to_owned(),
+    };
+    explain::shown(&format!("{kind} {}/{name}", namespace_of(object, namespace)))
+}
