@@ -9,9 +9,9 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
 
 use crate::certs::self_signed;
-use crate::config::{Config, ConfigError, Serving, Tls};
+use crate::config::{Config, ConfigError, Serving, Tls, load_policy};
 use crate::image::analysis::Notice;
-use crate::logging;
+use crate::{logging, offline};
 use crate::webhook::tls::{Files, TlsError};
 use crate::webhook::{App, ServeError, Stop, Stopped, start, tls};
 
@@ -30,6 +30,8 @@ pub struct Cli {
 enum Command {
     /// Serve the mutating admission webhook, configured by environment variables
     Webhook(WebhookArgs),
+    /// Apply the same rules to manifests, without a cluster, and print the result
+    Mutate(offline::Options),
 }
 
 #[derive(Debug, Args)]
@@ -44,6 +46,7 @@ struct WebhookArgs {
 pub fn run() -> ExitCode {
     match Cli::parse().command {
         Command::Webhook(WebhookArgs { check }) => webhook(check),
+        Command::Mutate(options) => mutate(&options),
     }
 }
 
@@ -83,6 +86,21 @@ fn webhook(check: bool) -> ExitCode {
             error!("{problem}");
             ExitCode::from(if matches!(problem, ServeError::Tls(_)) { UNUSABLE } else { 1 })
         }
+    }
+}
+
+fn mutate(options: &offline::Options) -> ExitCode {
+    match load_policy(std::env::vars_os()) {
+        Ok((policy, notices)) => {
+            // Standard error goes to a person or to a log of CI: plain lines suit both.
+            let warnings = notices.iter().filter_map(|notice| match notice {
+                Notice::Warning(text) => Some(format!("warning: {text}\n")),
+                Notice::Note(_) => None,
+            });
+            drop(io::stderr().write_all(warnings.collect::<String>().as_bytes()));
+            ExitCode::from(offline::run_process(options, &policy))
+        }
+        Err(errors) => unusable(&errors),
     }
 }
 

@@ -34,9 +34,7 @@ pub enum Malformed {
     #[error("its registry is not a valid host[:port]")]
     Host,
     /// A path component breaks the grammar.
-    #[error(
-        "its name may hold only lower-case letters, digits and single separators (. _ __ -) between them"
-    )]
+    #[error("its name may hold only a-z, 0-9 and . _ __ - between them")]
     Path,
     /// The path is too long for any runtime.
     #[error("its name is longer than 255 characters")]
@@ -45,7 +43,7 @@ pub enum Malformed {
     #[error("its tag is not 1 to 128 characters of A-Z a-z 0-9 _ . -")]
     Tag,
     /// The digest breaks the grammar.
-    #[error("its digest is not sha256, sha384 or sha512 with as many lower-case hexadecimal digits")]
+    #[error("its digest is not sha256, sha384 or sha512 and lower-case hex")]
     Digest,
 }
 

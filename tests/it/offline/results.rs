@@ -57,7 +57,7 @@ fn explanations_name_reading_rule_and_result_of_every_image() {
         (EVERYTHING, "ghcr.io/acme/x", "  read    registry ghcr.io, path acme/x, by the parser dot\n  result  unchanged: ghcr.io/acme is one of IGNORED_REGISTRIES\n".to_owned()),
         (EVERYTHING, "registry.example/hub/x", "  read    registry registry.example, path hub/x, by the parser dot\n  result  unchanged: it is at the target registry.example/hub already\n".to_owned()),
         (EVERYTHING, "gcr.io/x", "  read    registry gcr.io, path x, by the parser dot\n  result  unchanged: no source of REGISTRY_MAP covers it, and there is no fallback\n".to_owned()),
-        (EVERYTHING, "quay.io/X", "  result  unchanged: not an image reference: its name may hold only lower-case letters, digits and single separators (. _ __ -) between them\n".to_owned()),
+        (EVERYTHING, "quay.io/X", "  result  unchanged: not an image reference: its name may hold only a-z, 0-9 and . _ __ - between them\n".to_owned()),
         (EVERYTHING, "\"\"", "  result  unchanged: it is empty\n".to_owned()),
         (&[], "nginx", "  read    registry docker.io (implied), path nginx, by the parser dot\n  result  unchanged: neither REGISTRY nor REGISTRY_MAP is set\n".to_owned()),
     ] {
