@@ -148,11 +148,14 @@ pub(crate) fn replacement(space: &Space) {
     assert_eq!(images(&space.get("pod/replaced")), [("app", "registry.example/team/web:2")]);
 }
 
-/// Twice `kubectl debug` on a Pod with a container of an earlier time.
+/// Twice `kubectl debug` on a Pod with a container of an earlier time, and once a patch that puts the new one
+/// before the others.
 pub(crate) fn debugging(space: &Space) {
     let before = space.get("pod/debugged");
     space.kubectl("debug debugged --image=busybox:2 --container=second").ok();
     space.kubectl("debug debugged --image=quay.io/team/tools:3 --container=third").ok();
+    let fourth = r#"--patch={"spec":{"ephemeralContainers":[{"name":"fourth","image":"busybox:4"}]}}"#;
+    space.kubectl("patch pod debugged --subresource=ephemeralcontainers").word(fourth).ok();
     let after = space.get("pod/debugged");
 
     let added = |pod: &Value, name: &str| {
@@ -160,9 +163,12 @@ pub(crate) fn debugging(space: &Space) {
         list.into_iter().find(|container| container["name"] == name).expect("the container")
     };
     assert_eq!(added(&after, "before"), added(&before, "before"));
-    for (name, image) in
-        [("second", "registry.example/busybox:2"), ("third", "registry.example/team/tools:3")]
-    {
+    assert_eq!(after["spec"]["ephemeralContainers"][0]["name"], "fourth");
+    for (name, image) in [
+        ("second", "registry.example/busybox:2"),
+        ("third", "registry.example/team/tools:3"),
+        ("fourth", "registry.example/busybox:4"),
+    ] {
         let container = added(&after, name);
         assert_eq!(container["image"], image);
         assert_eq!(container["imagePullPolicy"], "Always");

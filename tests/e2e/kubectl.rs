@@ -75,8 +75,8 @@ impl Kubectl {
     pub(crate) fn run(self) -> Ran {
         let Self { words, input } = self;
         let mut child = Command::new("kubectl")
-            .args(&words)
             .arg("--request-timeout=60s")
+            .args(&words)
             .current_dir(FIXTURES)
             .stdin(if input.is_some() { Stdio::piped() } else { Stdio::null() })
             .stdout(Stdio::piped())

@@ -9,13 +9,18 @@
 #![allow(clippy::expect_used, clippy::panic, reason = "a failed expectation is a test's result")]
 
 mod claims;
+mod edges;
 mod existing;
+mod facts;
+mod installation;
+mod installed;
 mod kubectl;
 mod space;
 mod wait;
 mod webhook;
 
 mod neighbour;
+mod network;
 mod pods;
 mod reinvocation;
 mod updates;

@@ -75,7 +75,7 @@ impl Space {
 
     /// `kubectl LINE` in this namespace.
     pub(crate) fn kubectl(&self, line: &str) -> Kubectl {
-        kubectl(line).word(&format!("--namespace={}", self.name))
+        kubectl(&format!("--namespace={} {line}", self.name))
     }
 
     /// What is stored under, say, `pod/web`.

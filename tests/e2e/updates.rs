@@ -92,5 +92,5 @@ fn containers_of_kubectl_debug_are_set_and_those_before_them_are_not() {
     let (space, webhook) = start();
     existing::debugging(&space);
     let ephemeral = [r#"resource="pods/ephemeralcontainers""#, r#"outcome="patched""#];
-    assert_eq!(webhook.process.calls(&ephemeral), 2);
+    assert_eq!(webhook.process.calls(&ephemeral), 3);
 }

@@ -1,0 +1,145 @@
+//! What `deployment/generate-certs-and-config.sh` writes is accepted, works, and leaves again.
+
+use serde_json::{Value, json};
+
+use crate::existing::{self, EVERYTHING};
+use crate::installation::{Generated, Installation};
+use crate::kubectl::kubectl;
+use crate::space::{Space, images, pod, pull_policies, pull_secrets};
+use crate::wait::until;
+
+/// Every kind of setting, so that every part of the templates is used.
+fn settings(excluded: &str) -> Vec<(&str, &str)> {
+    let more = [("DEFAULT_STORAGE_CLASS", "ours"), ("EXCLUDE_NAMESPACES", excluded)];
+    [EVERYTHING.as_slice(), &more].concat()
+}
+
+#[test]
+fn all_generated_manifests_are_accepted_by_a_server_side_dry_run() {
+    let space = Space::new();
+    for extra in [
+        &[][..],
+        &[("FAILURE_POLICY", "Ignore"), ("REPLICAS", "1"), ("DEPLOYMENT_PULL_SECRET", "regcred")],
+        &[("PORT", "9443"), ("HEALTH_PORT", "9080"), ("LOG_LEVEL", "debug"), ("LOG_FORMAT", "json")],
+        &[("SHUTDOWN_DELAY_SECONDS", "3"), ("MAX_BODY_BYTES", "30000000"), ("IMAGE_PARSER", "distribution")],
+    ] {
+        let generated = Generated::new(&[settings("excluded,elsewhere").as_slice(), extra].concat());
+        // A dry run of what is in a namespace needs the namespace.
+        kubectl("create namespace").word(&generated.namespace).ok();
+        let manifests = generated.path("");
+        let applied =
+            kubectl("apply --dry-run=server --server-side --validate=strict -f").word(&manifests).run();
+        kubectl("delete namespace --wait=false").word(&generated.namespace).ok();
+        assert!(applied.succeeded(), "{extra:?}: {}", applied.err);
+        assert!(!applied.err.contains("Warning"), "{extra:?}: {}", applied.err);
+        let lines = applied.out.lines().filter(|line| line.ends_with("(server dry run)")).count();
+        assert_eq!(lines, 8, "{}", applied.out);
+    }
+    drop(space);
+}
+
+/// One test, because the registration is for the whole cluster: nothing else may run beside it.
+#[test]
+fn the_generated_manifests_install_a_webhook_that_does_everything() {
+    let space = Space::alone();
+    let excluded = space.sibling();
+    existing::prepare(&space);
+    let generated = Generated::new(&settings(&excluded.name));
+    let mut installation = Installation::apply(generated, &space);
+
+    // Nothing answers yet: its own Pods come all the same, and unchanged; those of others wait.
+    for pod in installation.own_pods() {
+        assert_eq!(images(&pod), [("webhook", "quay.io/infra/pullgate:1")]);
+    }
+    until("a Pod that is refused", || {
+        let made = space.kubectl("create --dry-run=server -f -").input(&pod("early", "nginx:1")).run();
+        made.err.contains(r#"failed calling webhook "pods.pullgate.svc""#).then_some(())
+    });
+    spared_calls_need_no_webhook(&space);
+
+    installation.serve();
+    creation(&space);
+    claims(&space);
+    excluded_namespaces(&installation, &excluded);
+    existing_pods(&space, &installation);
+
+    assert!(installation.uninstall(), "new Pods are left alone again");
+    assert_eq!(images(&space.get("pod/created"))[0].1, "registry.example/nginx:1", "Pods keep what they got");
+}
+
+/// Labels, finalizers and deletions of old Pods go on while no webhook answers.
+fn spared_calls_need_no_webhook(space: &Space) {
+    existing::labels_and_annotations(space);
+    existing::removal_of_a_finalizer(space);
+    existing::deletion(space);
+}
+
+fn creation(space: &Space) {
+    space.kubectl("create -f -").input(&pod("created", "nginx:1")).ok();
+    let stored = space.get("pod/created");
+    assert_eq!(images(&stored), [("app", "registry.example/nginx:1")]);
+    assert_eq!(pull_policies(&stored), [("app", "Always")]);
+    assert_eq!(pull_secrets(&stored), ["regcred"]);
+
+    space.kubectl("create deployment web --image=quay.io/team/web:1").ok();
+    let made = until("the Pod of a Deployment", || {
+        let list = space.kubectl("get pods -o json --selector=app=web").json();
+        list["items"].get(0).cloned()
+    });
+    assert_eq!(images(&made), [("web", "registry.example/team/web:1")]);
+}
+
+fn claims(space: &Space) {
+    let claim = |name: &str, class: Value| {
+        let mut claim = json!({
+            "apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": name},
+            "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}},
+        });
+        if !class.is_null() {
+            claim["spec"]["storageClassName"] = class;
+        }
+        space.kubectl("create -f -").input(&claim).ok();
+        space.get(&format!("pvc/{name}"))["spec"]["storageClassName"].clone()
+    };
+    assert_eq!(claim("unnamed", Value::Null), "ours");
+    assert_eq!(claim("named", json!("other")), "other");
+}
+
+/// Its own, the cluster's and the configured one.
+fn excluded_namespaces(installation: &Installation<'_>, configured: &Space) {
+    let before = installation.process().calls(&[]);
+    for namespace in [installation.namespace(), "kube-system", &configured.name] {
+        // The webhook's own namespace takes only Pods that need no privileges.
+        let restricted = json!({
+            "runAsNonRoot": true, "allowPrivilegeEscalation": false,
+            "capabilities": {"drop": ["ALL"]}, "seccompProfile": {"type": "RuntimeDefault"},
+        });
+        let mut manifest = pod("excluded", "nginx:1");
+        manifest["spec"]["containers"][0]["securityContext"] = restricted;
+        let command = format!("create --dry-run=server -o json -f - --namespace={namespace}");
+        let made = kubectl(&command).input(&manifest).json();
+        assert_eq!(images(&made), [("app", "nginx:1")], "{namespace}");
+    }
+    assert_eq!(installation.process().calls(&[]), before, "the calls are spared");
+}
+
+/// All cases of updates again: the conditions of the registration spare calls and lose nothing.
+fn existing_pods(space: &Space, installation: &Installation<'_>) {
+    let calls = || installation.process().calls(&[]);
+    let before = calls();
+    existing::status(space);
+    existing::resize(space);
+    existing::updates_during_deletion(space);
+    existing::mirror_pods(space);
+    space.kubectl("label pod old stage=three --overwrite").ok();
+    assert_eq!(calls(), before, "none of these needs the webhook");
+
+    existing::another_change_of_the_specification(space);
+    existing::set_image(space);
+    existing::apply_of_the_same_manifest(space);
+    existing::server_side_apply_of_the_same_manifest(space);
+    existing::replacement(space);
+    existing::debugging(space);
+    assert!(calls() > before, "these do");
+    assert_eq!(installation.process().calls(&[r#"outcome="exempt""#]), 0);
+}
