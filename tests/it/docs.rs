@@ -4,12 +4,13 @@ use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use pullgate::admit::{Outcome, Resource, Verb};
 use pullgate::answer::answer;
 use pullgate::config::{Config, Raw, VARIABLES, load_policy};
-use pullgate::image::Decision;
 use pullgate::image::analysis::Notice;
+use pullgate::image::{Decision, Malformed};
 use pullgate::metrics::{Metrics, ReloadOutcome};
 use pullgate::mutate::{ImageOutcome, Mutator};
 
@@ -160,6 +161,43 @@ fn the_tables_of_parsers_show_what_they_do() {
                 }
             }
         }
+    }
+}
+
+#[test]
+fn the_preview_in_the_readme_is_what_is_printed() {
+    let text = read("README.md");
+    let (command, shown) = text.split_once("pullgate mutate --diff examples/").unwrap();
+    let settings = command.rsplit_once("$ ").unwrap().1.split_whitespace();
+    let (path, shown) = shown.split_once('\n').unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_pullgate"))
+        .args(["mutate", "--diff", &["examples/", path].concat()])
+        .current_dir(root())
+        .env_clear()
+        .envs(pairs(settings))
+        .output()
+        .unwrap();
+    assert_eq!(String::from_utf8(output.stdout).unwrap(), shown.split("```").next().unwrap());
+}
+
+#[test]
+fn documented_warnings_give_reasons_that_exist() {
+    let reasons = [
+        Malformed::Identifier,
+        Malformed::BareDigest,
+        Malformed::Placeholder,
+        Malformed::Host,
+        Malformed::Path,
+        Malformed::TooLong,
+        Malformed::Tag,
+        Malformed::Digest,
+    ]
+    .map(|reason| reason.to_string());
+    let text = read("docs/metrics.md");
+    let documented: Vec<_> = text.lines().filter(|line| line.trim().starts_with("Warning: ")).collect();
+    assert!(!documented.is_empty());
+    for line in documented {
+        assert!(reasons.iter().any(|reason| line.ends_with(&[": ", reason].concat())), "{line}");
     }
 }
 
