@@ -34,7 +34,7 @@ pub fn answer(
     observe: impl FnOnce(&Admitted<'_>),
 ) -> Result<Vec<u8>, BadReview> {
     let Decoded { uid, request, unreadable } = review::decode(body)?;
-    let (mut outcome, verdict) = admit(policy, &request);
+    let (mut outcome, mut verdict) = admit(policy, &request);
     // Only an object that rules are about has to be readable.
     let ours = !matches!(outcome, Outcome::Unsupported | Outcome::Excluded);
     let denial = unreadable.filter(|_| ours).map(|problem| Denial {
@@ -44,7 +44,8 @@ pub fn answer(
     });
     let written = match &denial {
         Some(denial) => {
-            outcome = Outcome::Denied;
+            // Nothing is done, so nothing is counted and logged as done.
+            (outcome, verdict) = (Outcome::Denied, Verdict::default());
             review::encode_denied(&uid, denial)
         }
         None => review::encode_allowed(&uid, &verdict),

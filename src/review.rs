@@ -3,6 +3,9 @@
 //! Our own types, because what matters here is what general ones lack: fields are borrowed, null and absent are
 //! the same, repeated keys are refused, and the answer carries base64 and a status code.
 
+use std::borrow::Cow;
+use std::collections::HashSet;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
@@ -75,6 +78,10 @@ json_object! {
 json_object! {
     /// A review of which only the envelope is read.
     pub struct EnvelopeReview {
+        /// As in [`Review`].
+        api_version: Text<'a> = "apiVersion",
+        /// As in [`Review`].
+        kind: Text<'a> = "kind",
         /// As in [`Review`].
         request: Envelope<'a> = "request",
     }
@@ -166,33 +173,46 @@ pub fn decode(body: &[u8]) -> Result<Decoded<'_>, BadReview> {
         Ok(review) => review,
         Err(error) => return unreadable(text, &error),
     };
-    let field = |field: &Option<Text<'_>>| field.as_deref().unwrap_or_default().to_owned();
-    if review.api_version.as_deref() != Some(API_VERSION) || review.kind.as_deref() != Some(KIND) {
-        return Err(BadReview::Version {
-            api_version: field(&review.api_version),
-            kind: field(&review.kind),
-        });
-    }
+    check_version(review.api_version, review.kind)?;
     let mut request = review.request.ok_or(BadReview::NoRequest)?;
     let uid = request.uid.take().filter(|uid| !uid.is_empty()).ok_or(BadReview::NoUid)?;
     Ok(Decoded { uid, request, unreadable: None })
 }
 
+fn check_version(api_version: Option<Text<'_>>, kind: Option<Text<'_>>) -> Result<(), BadReview> {
+    if api_version.as_deref() == Some(API_VERSION) && kind.as_deref() == Some(KIND) {
+        return Ok(());
+    }
+    let text = |field: Option<Text<'_>>| field.unwrap_or_default().chars().take(64).collect();
+    Err(BadReview::Version { api_version: text(api_version), kind: text(kind) })
+}
+
 /// A second look at what could not be read: where the envelope is sound, it is answered.
 fn unreadable<'a>(text: &'a str, error: &serde_json::Error) -> Result<Decoded<'a>, BadReview> {
-    let reason = printable(&error.to_string());
+    let reason = printable(&without_value(&error.to_string()));
     if !error.is_data() || reason.starts_with(DUPLICATE_KEY) {
         return Err(BadReview::Json(reason));
     }
-    let Ok(EnvelopeReview { request: Some(envelope) }) = serde_json::from_str(text) else {
+    let Ok(EnvelopeReview { api_version, kind, request: Some(envelope) }) = serde_json::from_str(text) else {
         return Err(BadReview::Json(reason));
     };
+    check_version(api_version, kind)?;
     let Envelope { uid, kind, resource, sub_resource, name, namespace, operation } = envelope;
     let uid = uid.filter(|uid| !uid.is_empty()).ok_or(BadReview::NoUid)?;
     let (object, old_object) = (Some(Object::default()), None);
     let request =
         Request { uid: None, kind, resource, sub_resource, name, namespace, operation, object, old_object };
     Ok(Decoded { uid, request, unreadable: Some(reason) })
+}
+
+/// Parser messages quote a string that stands where something else is expected. It may be anything, a password
+/// too, so only its kind is told.
+fn without_value(message: &str) -> Cow<'_, str> {
+    const QUOTE: &str = "invalid type: string ";
+    match (message.strip_prefix(QUOTE), message.rfind(", expected ")) {
+        (Some(_), Some(end)) => Cow::Owned([QUOTE.trim_end(), &message[end..]].concat()),
+        _ => Cow::Borrowed(message),
+    }
 }
 
 /// Parser messages quote the input; no terminal or header should have to trust that.
@@ -298,8 +318,10 @@ impl AuditAnnotations<'_> {
 
 impl Serialize for AuditAnnotations<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(Some(self.0.len()))?;
-        for (key, value) in self.0 {
+        let mut map = serializer.serialize_map(None)?;
+        let mut written = HashSet::new();
+        // A container and an init container may share a name until the API server refuses the Pod.
+        for (key, value) in self.0.iter().filter(|(key, _)| written.insert(key)) {
             map.serialize_entry(key, value)?;
         }
         map.end()
