@@ -9,7 +9,17 @@
 mod admit_properties;
 mod config;
 mod docs;
+mod fixtures;
+mod https;
+mod https_health;
+mod https_limits;
+mod https_reviews;
 mod image_properties;
 mod image_references;
 mod offline;
+mod process;
+mod program;
 mod purity;
+mod shutdown;
+mod support;
+mod tls_reload;

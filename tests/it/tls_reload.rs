@@ -1,0 +1,168 @@
+//! Replacing the certificate under a running webhook, in a folder that changes as a Secret volume does.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use pullgate::webhook::App;
+use pullgate::webhook::tls::{Files, Serving};
+use tempfile::TempDir;
+use x509_parser::parse_x509_certificate;
+
+use crate::support::{Authority, Client, Leaf, REVIEW, Webhook, config, eventually, handshake, trusting};
+
+/// A folder as a kubelet lays it out: `tls.crt -> ..data/tls.crt`, `..data -> ..<time>`, swapped by a rename.
+struct SecretVolume {
+    folder: TempDir,
+    version: u32,
+}
+
+impl SecretVolume {
+    fn new(leaf: &Leaf) -> Self {
+        let mut volume = Self { folder: TempDir::new().unwrap(), version: 0 };
+        volume.write(Some(&leaf.cert), Some(&leaf.key));
+        for name in ["tls.crt", "tls.key"] {
+            symlink(Path::new("..data").join(name), volume.path(name)).unwrap();
+        }
+        volume
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// Swaps the whole content at once; what is none is missing afterwards.
+    fn write(&mut self, cert: Option<&str>, key: Option<&str>) {
+        let old = fs::read_link(self.path("..data")).ok();
+        self.version += 1;
+        let name = format!("..2026_01_02_03_04_05.{:09}", self.version);
+        fs::create_dir(self.path(&name)).unwrap();
+        for (file, content) in [("tls.crt", cert), ("tls.key", key)] {
+            if let Some(content) = content {
+                fs::write(self.path(&name).join(file), content).unwrap();
+            }
+        }
+        symlink(&name, self.path("..data_tmp")).unwrap();
+        fs::rename(self.path("..data_tmp"), self.path("..data")).unwrap();
+        if let Some(old) = old {
+            fs::remove_dir_all(self.path(old.to_str().unwrap())).unwrap();
+        }
+    }
+
+    fn swap(&mut self, leaf: &Leaf) {
+        self.write(Some(&leaf.cert), Some(&leaf.key));
+    }
+
+    fn serve(&self, authority: &Authority) -> Webhook {
+        let (policy, serving) = config(&[]);
+        let files = Files::new(self.path("tls.crt"), self.path("tls.key"));
+        let certificate = Serving::from_files(files).unwrap();
+        Webhook::start_with(App::new(policy, serving), certificate, authority.pem.clone())
+    }
+}
+
+/// The serial number that a new connection is shown, by a certificate that its authority vouches for.
+fn serial(webhook: &Webhook) -> u64 {
+    let stream = handshake(webhook.address, trusting(&webhook.ca_pem)).unwrap();
+    let chain = stream.conn.peer_certificates().unwrap();
+    let (_, leaf) = parse_x509_certificate(&chain[0]).unwrap();
+    leaf.raw_serial().iter().fold(0, |number, byte| number << 8 | u64::from(*byte))
+}
+
+fn reloads(webhook: &Webhook, outcome: &str) -> u64 {
+    webhook.metric(&format!(r#"pullgate_tls_reloads_total{{outcome="{outcome}"}}"#)).parse().unwrap()
+}
+
+fn wait_for_serial(webhook: &Webhook, expected: u64) {
+    eventually(&format!("certificate {expected}"), || (serial(webhook) == expected).then_some(()));
+}
+
+#[test]
+fn a_swapped_certificate_is_served_without_a_restart() {
+    let authority = Authority::new();
+    let mut volume = SecretVolume::new(&authority.leaf(1, 100));
+    let webhook = volume.serve(&authority);
+    let mut open = webhook.connect();
+    assert_eq!(open.post(REVIEW).status, 200);
+    assert_eq!(serial(&webhook), 1);
+    let expiry = || -> f64 {
+        webhook.metric("pullgate_tls_certificate_expiration_timestamp_seconds").parse().unwrap()
+    };
+    let first = expiry();
+
+    for (number, days) in [(2, 200), (3, 300)] {
+        volume.swap(&authority.leaf(number, days));
+        wait_for_serial(&webhook, number);
+        eventually("the reload to be counted", || (reloads(&webhook, "success") == number - 1).then_some(()));
+    }
+    assert!((expiry() - first - 200.0 * 86400.0).abs() < 60.0, "{first} {}", expiry());
+    assert_eq!(open.post(REVIEW).status, 200, "a connection from before");
+    assert_eq!(reloads(&webhook, "failure"), 0);
+}
+
+#[test]
+fn a_certificate_that_cannot_be_served_is_counted_once_and_the_last_good_one_kept() {
+    let authority = Authority::new();
+    let good = authority.leaf(1, 100);
+    let (other, expired) = (authority.leaf(2, 100), authority.leaf(3, -1));
+    let mut volume = SecretVolume::new(&good);
+    let webhook = volume.serve(&authority);
+    let half = &good.cert[..good.cert.len() / 2];
+    let bad: [(&str, Option<&str>, Option<&str>); 9] = [
+        ("the key of another certificate", Some(&good.cert), Some(&other.key)),
+        ("an expired certificate", Some(&expired.cert), Some(&expired.key)),
+        ("no PEM at all", Some("garbage"), Some(&good.key)),
+        ("half a certificate", Some(half), Some(&good.key)),
+        ("an empty certificate", Some(""), Some(&good.key)),
+        ("an empty key", Some(&good.cert), Some("")),
+        ("key and certificate swapped", Some(&good.key), Some(&good.cert)),
+        ("no certificate", None, Some(&good.key)),
+        ("no key", Some(&other.cert), None),
+    ];
+    // Two reasons in a row that both leave a file unreadable may count as one change.
+    let mut failures = 0;
+    for (what, cert, key) in bad {
+        volume.write(cert, key);
+        if what != "no key" {
+            failures += 1;
+        }
+        eventually(&format!("{what} to be counted"), || {
+            (reloads(&webhook, "failure") == failures).then_some(())
+        });
+        assert_eq!(serial(&webhook), 1, "{what}");
+    }
+    // It stays at that while the files stay as they are: longer than files are looked at twice.
+    let began = Instant::now();
+    while began.elapsed() < Duration::from_millis(2500) {
+        assert_eq!(reloads(&webhook, "failure"), failures);
+        assert_eq!(serial(&webhook), 1);
+        thread::sleep(Duration::from_millis(50));
+    }
+    volume.swap(&other);
+    wait_for_serial(&webhook, 2);
+    eventually("the recovery to be counted", || (reloads(&webhook, "success") == 1).then_some(()));
+    assert_eq!(reloads(&webhook, "failure"), failures);
+}
+
+#[test]
+fn handshakes_never_fail_while_certificates_are_swapped() {
+    let authority = Authority::new();
+    let leaves: Vec<_> = (1..=4).map(|number| authority.leaf(number, 100)).collect();
+    let mut volume = SecretVolume::new(&leaves[0]);
+    let webhook = volume.serve(&authority);
+    let began = Instant::now();
+    let mut seen = Vec::new();
+    let mut swaps = 0;
+    while began.elapsed() < Duration::from_secs(4) {
+        swaps += 1;
+        volume.swap(&leaves[swaps % leaves.len()]);
+        let stream = handshake(webhook.address, trusting(&webhook.ca_pem)).unwrap();
+        assert_eq!(Client::over(stream).post(REVIEW).status, 200);
+        seen.push(serial(&webhook));
+    }
+    seen.dedup();
+    assert!(seen.len() > 1, "{swaps} swaps, and certificate {seen:?} was served all the time");
+    assert_eq!(reloads(&webhook, "failure"), 0, "a pair was read from two versions");
+}
