@@ -16,6 +16,7 @@ mod https_limits;
 mod https_reviews;
 mod image_properties;
 mod image_references;
+mod migration;
 mod offline;
 mod process;
 mod program;
