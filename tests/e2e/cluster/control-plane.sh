@@ -74,7 +74,8 @@ YAML
 # api PATH: asks the API server as administrator.
 api() { "$dir/bin/kubectl" --kubeconfig "$dir/kubeconfig" --request-timeout 5s get --raw "$1"; }
 
-# start_control_plane: returns when Pods can be created in the namespace `default`. Expects $dir with bin in it.
+# start_control_plane [FLAG...]: returns when Pods can be created in the namespace `default`. Expects $dir with bin in it.
+# The FLAGs are for the API server.
 start_control_plane() {
   local port
   port=$(free_port)
@@ -97,7 +98,7 @@ start_control_plane() {
     --tls-cert-file pki/api-server.crt --tls-private-key-file pki/api-server.key --client-ca-file pki/ca.crt \
     --authorization-mode Node,RBAC --allow-privileged --enable-aggregator-routing \
     --service-cluster-ip-range $service_range --service-account-issuer https://kubernetes.default.svc \
-    --service-account-key-file pki/service-accounts.key --service-account-signing-key-file pki/service-accounts.key
+    --service-account-key-file pki/service-accounts.key --service-account-signing-key-file pki/service-accounts.key "$@"
   wait_for kube-apiserver 120 "ready API server" api /readyz
 
   if [[ ! -x bin/kube-controller-manager ]]; then

@@ -5,6 +5,9 @@
 # path is its own, argument 0 tells it from any other process, also from one that was given a reused process id.
 # shellcheck disable=SC2154 # $dir and $components are set by scripts/cluster
 
+# The words before a component's own command line: those that enter the namespaces of a node, where there is one.
+enter=()
+
 say() { echo "cluster: $*" >&2; }
 fail() { say "$@"; exit 1; }
 
@@ -43,7 +46,7 @@ start() {
     cd "$dir" || exit
     trap '' HUP
     unset HTTP_PROXY HTTPS_PROXY http_proxy https_proxy
-    exec "$dir/bin/$name" "$@"
+    exec ${enter[@]+"${enter[@]}"} "$dir/bin/$name" "$@"
   ) </dev/null >"$dir/$name.log" 2>&1 &
   set +m
   disown

@@ -1,0 +1,267 @@
+# shellcheck shell=bash
+# The node: a private registry, containerd, kube-scheduler, kubelet. Sourced by scripts/cluster.
+#
+# The whole cluster then lives in a network, a mount and a process namespace of its own. They end with their first process,
+# and with them all other processes, mounts and network interfaces: nothing has to be looked for and undone one by one.
+# Within, /run, /var/lib and /var/log are empty and in memory, so that containerd, kubelet and network plugins can have
+# their usual folders there, some of which cannot be configured. Only cgroups know no such namespace: see remove_cgroups.
+# shellcheck disable=SC2154 # $dir, $components and more are set by scripts/cluster
+
+pod_range=10.88.0.0/16
+node_address=10.88.0.1 # of the bridge that Pods are attached to
+registry_address=127.0.0.1:5000
+registry_name=registry.example # what images are called
+registry_user=puller
+registry_password=pullgate-e2e
+
+# require_node: fails where there can be no node; installs what is missing where that is possible.
+require_node() {
+  if [[ $(uname) != Linux ]] || (($(id -u) != 0)); then
+    fail "--node makes namespaces and runs containers, which takes root on Linux. Elsewhere use any cluster with nodes:" \
+      "KUBECONFIG_E2E=<kubeconfig of kind or k3d>. Without --node there is a control plane, which needs neither."
+  fi
+  case $dir/ in
+    /run/* | /var/run/* | /var/lib/* | /var/log/*) fail "PULLGATE_CLUSTER_DIR=$dir cannot be seen on the node: name a folder outside /run, /var/lib and /var/log" ;;
+  esac
+  unshare --net --mount --pid --fork --mount-proc true 2>/dev/null ||
+    fail "this root may not make namespaces (a container without --privileged?): use KUBECONFIG_E2E=<kubeconfig of kind or k3d>"
+  without_services need ip:iproute2 nsenter:util-linux openssl:openssl containerd:containerd runc:runc /usr/lib/cni/bridge:containernetworking-plugins \
+    docker-registry:docker-registry htpasswd:apache2-utils buildah:buildah busybox:busybox-static
+}
+
+# without_services COMMAND...: packages that COMMAND installs do not start their services; ours are processes of the cluster.
+without_services() {
+  local policy=/usr/sbin/policy-rc.d status=0
+  if [[ -e $policy ]]; then
+    "$@"
+    return
+  fi
+  printf '#!/bin/sh\nexit 101\n' >"$policy"
+  chmod +x "$policy"
+  ("$@") || status=$?
+  rm -f "$policy"
+  return "$status"
+}
+
+# enter_node: from here on `start` and "${enter[@]}" run commands in the namespaces. Fails if they are gone.
+enter_node() {
+  local pid
+  pid=$(pid_of node) || return
+  enter=(nsenter --target "$pid" --net --mount --pid env --chdir "$dir")
+}
+
+# make_node BIN: makes $dir/bin of the binaries in BIN and the system's, and the namespaces.
+make_node() {
+  local name
+  mkdir "$dir/bin"
+  for name in "$1"/*; do ln -s "$name" "$dir/bin/"; done
+  for name in containerd docker-registry; do ln -s "$(command -v "$name")" "$dir/bin/"; done
+  ln -s "$(command -v bash)" "$dir/bin/node"
+
+  enter=(unshare --net --mount --pid --fork --mount-proc)
+  # shellcheck disable=SC2016 # to be expanded inside
+  start node -c '
+    set -e
+    for folder in /run /var/lib /var/log; do mount -t tmpfs -o mode=755 pullgate-e2e "$folder"; done
+    ip link set lo up
+    ip link add pods0 type bridge
+    ip address add "$1" dev pods0
+    ip link set pods0 up
+    trap exit TERM
+    touch "$2/node.ready"
+    while :; do sleep 86400 & wait $!; done # as the first process it also buries those whose parents are gone
+  ' node "$node_address/${pod_range#*/}" "$dir"
+  wait_for node 20 "namespaces" test -e "$dir/node.ready"
+  enter_node
+
+  # For callers outside: a kubectl that finds the API server, and a place for images that goes away with the cluster.
+  rm "$dir/bin/kubectl"
+  cat >"$dir/bin/kubectl" <<SH
+#!/bin/sh
+exec nsenter --target $(pid_of node) --net "$1/kubectl" "\$@"
+SH
+  chmod +x "$dir/bin/kubectl"
+  cat >"$dir/storage.conf" <<TOML
+[storage]
+driver = "vfs"
+graphroot = "$dir/images"
+runroot = "$dir/images/run"
+TOML
+}
+
+# For `env` and for commands in the node.
+node_environment() {
+  printf 'export CONTAINERS_STORAGE_CONF=%q BUILDAH_ISOLATION=chroot\n' "$dir/storage.conf"
+}
+
+start_registry() {
+  mkdir registry
+  htpasswd -Bbn $registry_user $registry_password >registry/htpasswd
+  cat >registry/config.yml <<YAML
+version: 0.1
+log: {level: warn}
+storage: {filesystem: {rootdirectory: $dir/registry/data}}
+http: {addr: "$registry_address"}
+auth: {htpasswd: {realm: e2e, path: $dir/registry/htpasswd}}
+YAML
+  start docker-registry serve "$dir/registry/config.yml"
+  # Asked without a password it refuses, and is up.
+  wait_for docker-registry 30 "answer of the registry" "${enter[@]}" bash -c ": <>/dev/tcp/${registry_address/://}"
+}
+
+configure_containerd() {
+  mkdir -p "cni" "registries/$registry_name"
+  # AppArmor profiles would stay in the kernel. Not every root may raise the priority of a process over its own (CAP_SYS_RESOURCE).
+  cat >containerd.toml <<TOML
+version = 2
+[plugins."io.containerd.grpc.v1.cri"]
+sandbox_image = "localhost/pause:1"
+disable_apparmor = true
+restrict_oom_score_adj = true
+[plugins."io.containerd.grpc.v1.cri".cni]
+bin_dir = "/usr/lib/cni"
+conf_dir = "$dir/cni"
+[plugins."io.containerd.grpc.v1.cri".registry]
+config_path = "$dir/registries"
+TOML
+  # Images are named as if the registry had a certificate and a public name.
+  cat >"registries/$registry_name/hosts.toml" <<TOML
+server = "http://$registry_address"
+[host."http://$registry_address"]
+capabilities = ["pull", "resolve"]
+TOML
+  cat >cni/10-pods.conflist <<JSON
+{"cniVersion": "0.4.0", "name": "pods", "plugins": [{
+  "type": "bridge", "bridge": "pods0", "isGateway": true,
+  "ipam": {"type": "host-local", "ranges": [[{"subnet": "$pod_range"}]], "routes": [{"dst": "0.0.0.0/0"}]}}]}
+JSON
+}
+
+start_containerd() {
+  start containerd --config "$dir/containerd.toml"
+  wait_for containerd 60 "answer of containerd" "${enter[@]}" ctr version
+}
+
+# Every Pod has a container that holds its namespaces and does nothing.
+import_pause_image() {
+  mkdir pause
+  cp "$(command -v busybox)" pause/
+  printf 'FROM scratch\nCOPY busybox /\nENTRYPOINT ["/busybox", "sleep", "1000000"]\n' >pause/Dockerfile
+  buildah_ build --quiet --tag localhost/pause:1 pause &&
+    buildah_ push --quiet localhost/pause:1 docker-archive:pause/image.tar:localhost/pause:1 &&
+    "${enter[@]}" ctr --namespace k8s.io images import "$dir/pause/image.tar"
+}
+
+buildah_() { CONTAINERS_STORAGE_CONF=$dir/storage.conf BUILDAH_ISOLATION=chroot buildah "$@"; }
+
+# push_image IMAGE [NAME]: an image of this cluster's own store becomes registry.example/NAME.
+push_image() {
+  local name=${2:-${1#localhost/}}
+  local file=$dir/push.log
+  "${enter[@]}" env CONTAINERS_STORAGE_CONF="$dir/storage.conf" buildah push --quiet --tls-verify=false \
+    --creds "$registry_user:$registry_password" "$1" "docker://$registry_address/$name" >"$file" 2>&1 || {
+    cat "$file" >&2
+    fail "'$1' could not be pushed: is it among those of 'eval \"\$(scripts/cluster env)\"; buildah images'?"
+  }
+  echo "$registry_name/$name"
+}
+
+# The cgroups of all Pods are below one of the cluster's own, in each hierarchy (cgroup v1 has several, v2 one).
+cgroup_name=pullgate-e2e-$(cksum <<<"$dir" | cut -d' ' -f1)
+cgroup_hierarchies() { awk '$3 == "cgroup" || $3 == "cgroup2" { print $2 }' /proc/mounts; }
+
+make_cgroups() {
+  local hierarchy controller
+  while read -r hierarchy; do
+    # v2: a controller is there in a cgroup only if its parent hands it down.
+    if [[ -w $hierarchy/cgroup.subtree_control ]]; then
+      for controller in $(cat "$hierarchy/cgroup.controllers"); do
+        echo "+$controller" >"$hierarchy/cgroup.subtree_control" || true
+      done 2>/dev/null
+    fi
+    mkdir -p "$hierarchy/$cgroup_name"
+  done < <(cgroup_hierarchies)
+}
+
+# Expects that all processes have been ended; the last of them may take a moment to be gone.
+remove_cgroups() {
+  local hierarchy deadline=$((SECONDS + 10))
+  [[ -e /proc/mounts ]] || return 0
+  while read -r hierarchy; do
+    [[ -d $hierarchy/$cgroup_name ]] || continue
+    until find "$hierarchy/$cgroup_name" -depth -type d -exec rmdir {} + 2>/dev/null; do
+      ((SECONDS < deadline)) || fail "$hierarchy/$cgroup_name cannot be removed: a process is left in it"
+      sleep 0.1
+    done
+  done < <(cgroup_hierarchies)
+}
+
+configure_kubelet() {
+  cat >kubelet.yaml <<YAML
+apiVersion: kubelet.config.k8s.io/v1beta1
+kind: KubeletConfiguration
+address: $node_address
+authentication: {anonymous: {enabled: false}, webhook: {enabled: false}, x509: {clientCAFile: $dir/pki/ca.crt}}
+authorization: {mode: AlwaysAllow}
+containerRuntimeEndpoint: unix:///run/containerd/containerd.sock
+cgroupDriver: cgroupfs
+cgroupRoot: /$cgroup_name
+enforceNodeAllocatable: []
+failCgroupV1: false
+failSwapOn: false
+resolvConf: ""
+# The node has no disk of its own to watch, and what it has in memory must not be thrown away.
+localStorageCapacityIsolation: false
+evictionHard: {memory.available: 100Mi}
+imageGCHighThresholdPercent: 100
+imageGCLowThresholdPercent: 99
+# Tests make many Pods at once.
+maxPods: 250
+kubeAPIQPS: 500
+kubeAPIBurst: 1000
+YAML
+}
+
+start_kubelet() {
+  start kubelet --config "$dir/kubelet.yaml" --kubeconfig "$dir/kubelet.kubeconfig" --hostname-override node --node-ip $node_address
+}
+
+# The kubelet itself is asked too: a node stays Ready for a while when it has gone.
+node_is_ready() {
+  api /api/v1/nodes/node/proxy/healthz &&
+    "$dir/bin/kubectl" --kubeconfig "$dir/kubeconfig" wait --for=condition=Ready node/node --timeout 1s
+}
+
+# Flags of the API server: for logs, exec and debug it asks the kubelet.
+for_the_node=(--kubelet-client-certificate pki/admin.crt --kubelet-client-key pki/admin.key
+  --kubelet-preferred-address-types InternalIP --enable-admission-plugins NodeRestriction)
+
+# start_node: returns when Pods run. Expects the control plane.
+start_node() {
+  local server
+  cd "$dir" || return
+  server=$(sed -n 's/.*"https:.*:\([0-9]*\)".*/\1/p' kubeconfig)
+  { issue scheduler /CN=system:kube-scheduler client && issue kubelet /O=system:nodes/CN=system:node:node client; } >>openssl.log 2>&1 ||
+    give_up openssl "openssl could not make the certificates"
+  print_kubeconfig scheduler "$server" >scheduler.kubeconfig
+  print_kubeconfig kubelet "$server" >kubelet.kubeconfig
+
+  start kube-scheduler --kubeconfig scheduler.kubeconfig --leader-elect=false --secure-port 0
+  start_registry
+  configure_containerd
+  start_containerd
+  import_pause_image >pause.log 2>&1 || give_up pause "the image that every Pod needs could not be made"
+  configure_kubelet
+  make_cgroups
+  start_kubelet
+  wait_for kubelet 60 "node that is ready" node_is_ready
+}
+
+# restart_node: as if its machine's services were restarted; containers go on running meanwhile.
+restart_node() {
+  stop kubelet
+  stop containerd
+  start_containerd
+  start_kubelet
+  wait_for kubelet 60 "node that is ready" node_is_ready
+}
