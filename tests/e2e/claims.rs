@@ -1,4 +1,4 @@
-//! PersistentVolumeClaims: the class that is stored, by who named what, and how it was sent.
+//! `PersistentVolumeClaim`s: the class that is stored, by who named what, and how it was sent.
 //!
 //! Nothing here provisions: what counts is what the API server stores. A default class holds for the whole
 //! cluster, so these tests run one after the other; no other test makes claims.

@@ -4,9 +4,12 @@
 //! update and with the generated configuration, whose conditions spare some calls. [`prepare`] comes before
 //! the webhook.
 
+use std::fs;
+use std::path::Path;
+
 use serde_json::{Value, json};
 
-use crate::kubectl::kubectl;
+use crate::kubectl::{FIXTURES, kubectl};
 use crate::space::{Space, images, pod, pull_policies, pull_secrets};
 use crate::wait::until;
 
@@ -22,6 +25,7 @@ pub(crate) const EVERYTHING: [(&str, &str); 4] = [
 #[track_caller]
 pub(crate) fn prepare(space: &Space) {
     space.kubectl("create -f old-pods.yaml").ok();
+    space.release_at_the_end("held dying");
     space.kubectl("debug debugged --image=busybox:1 --container=before").ok();
 }
 
@@ -104,9 +108,9 @@ pub(crate) fn set_image(space: &Space) {
     });
 }
 
-/// The same manifest again, by each of `applies`; it names what an update may not change.
+/// The same manifest again, which names what an update may not change; then with another image.
 fn apply_again(space: &Space, apply: &str) {
-    space.kubectl(apply).ok();
+    space.kubectl(&format!("{apply} applied.yaml")).ok();
     let first = space.get("pod/applied");
     assert_eq!(
         images(&first),
@@ -119,24 +123,49 @@ fn apply_again(space: &Space, apply: &str) {
         json!({"reference": "registry.example/team/model:v1", "pullPolicy": "Always"})
     );
     for _ in 0..2 {
-        space.kubectl(apply).ok();
+        space.kubectl(&format!("{apply} applied.yaml")).ok();
         let again = space.get("pod/applied");
         assert_eq!(again["spec"], first["spec"]);
         assert_eq!(again["metadata"], first["metadata"], "nothing is written at all");
     }
+
+    let manifest = fs::read_to_string(Path::new(FIXTURES).join("applied.yaml")).expect("a fixture");
+    let manifest = manifest.replace("image: nginx:1", "image: quay.io/team/web:2");
+    space.kubectl(&format!("{apply} -")).input_text(manifest).ok();
+    let mut expected = first["spec"].clone();
+    expected["containers"][0]["image"] = json!("registry.example/team/web:2");
+    assert_eq!(space.get("pod/applied")["spec"], expected);
     space.kubectl("delete pod applied --timeout=30s").ok();
 }
 
 pub(crate) fn apply_of_the_same_manifest(space: &Space) {
-    apply_again(space, "apply -f applied.yaml");
+    apply_again(space, "apply -f");
 }
 
 pub(crate) fn server_side_apply_of_the_same_manifest(space: &Space) {
-    apply_again(space, "apply --server-side -f applied.yaml");
+    apply_again(space, "apply --server-side -f");
 }
 
-/// What `kubectl edit` does, and `kubectl get -o yaml | … | kubectl replace -f -`.
+/// The stored values are not those of the first client's manifest, so to the API server the second client takes
+/// them over: that it wants to be told, before any webhook is asked.
+pub(crate) fn server_side_apply_after_another(space: &Space) {
+    space.kubectl("apply -f applied.yaml").ok();
+    spec_stays(space, "pod/applied", || {
+        let conflict = space.kubectl("apply --server-side -f applied.yaml").refused();
+        assert!(conflict.contains("please re-run the apply\n  command with the `--force-conflicts` flag"));
+        space.kubectl("apply --server-side --force-conflicts -f applied.yaml").ok();
+    });
+    space.kubectl("delete pod applied --timeout=30s").ok();
+}
+
+/// By the manifest it was made from; and as `kubectl edit` does, and `kubectl get -o yaml | … | kubectl replace -f -`.
 pub(crate) fn replacement(space: &Space) {
+    space.kubectl("create -f applied.yaml").ok();
+    spec_stays(space, "pod/applied", || {
+        space.kubectl("replace -f applied.yaml").ok();
+    });
+    space.kubectl("delete pod applied --timeout=30s").ok();
+
     space.kubectl("create -f -").input(&pod("replaced", "nginx:1")).ok();
     let mut manifest = space.get("pod/replaced");
     assert_eq!(images(&manifest), [("app", "registry.example/nginx:1")]);

@@ -1,11 +1,12 @@
 //! The generated manifests, applied as they are, with a webhook behind the generated Service.
 //!
 //! A Service of the tests' cluster has no proxy and its Pods no node. The API server itself resolves it, by an
-//! EndpointSlice that names an address; a loopback address is not accepted there. So the program runs in a
+//! `EndpointSlice` that names an address; a loopback address is not accepted there. So the program runs in a
 //! network namespace with an address of its own, with the environment, arguments and certificate that the
 //! stored Deployment and Secret give it.
 
 use std::fs;
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -30,19 +31,26 @@ impl Generated {
     #[track_caller]
     pub(crate) fn new(settings: &[(&str, &str)]) -> Self {
         let folder = tempfile::tempdir().expect("a scratch folder");
-        let namespace = unique("e2e-pullgate");
+        let generated = Self { folder, namespace: unique("e2e-pullgate") };
+        generated.again(settings, &[]);
+        generated
+    }
+
+    /// Runs the script once more for the same folder.
+    #[track_caller]
+    fn again(&self, settings: &[(&str, &str)], options: &[&str]) {
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("deployment/generate-certs-and-config.sh");
         let ran = Command::new(script)
+            .args(options)
             .env_clear()
             .env("PATH", std::env::var_os("PATH").expect("there is a PATH"))
             .envs(settings.iter().copied())
-            .env("NAMESPACE", &namespace)
+            .env("NAMESPACE", &self.namespace)
             .env("IMAGE", "quay.io/infra/pullgate:1")
-            .current_dir(folder.path())
+            .current_dir(self.folder.path())
             .output()
             .expect("the script can be run");
         assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
-        Self { folder, namespace }
     }
 
     /// Path of a manifest, or of all with an empty `name`.
@@ -140,20 +148,61 @@ impl<'a> Installation<'a> {
                 "endpoints": [{"addresses": [network.address], "conditions": {"ready": true}}],
             }))
             .ok();
+        self.wait_until_called();
+    }
+
+    #[track_caller]
+    fn wait_until_called(&self) {
         until("a Pod that is changed", || {
             (images(&self.space.probe()?) == [("app", "registry.example/nginx")]).then_some(())
         });
     }
 
-    /// The content of the Secret that the Deployment mounts, as files.
+    /// Applies what the script writes with these settings and options, and brings the webhook its certificate.
+    #[track_caller]
+    pub(crate) fn apply_again(&self, settings: &[(&str, &str)], options: &[&str]) {
+        self.generated.again(settings, options);
+        kubectl("apply -f").word(&self.generated.path("")).ok();
+        self.mount(&self.stored("deployment/pullgate")["spec"]["template"]["spec"]);
+    }
+
+    /// Another authority and certificate; returns when the webhook is called with them.
+    #[track_caller]
+    pub(crate) fn renew_authority(&self, settings: &[(&str, &str)]) {
+        let loaded = || self.process().count("pullgate_tls_reloads_total", &[r#"outcome="success""#]);
+        let before = loaded();
+        self.apply_again(settings, &["--renew-ca"]);
+        until("the new certificate", || (loaded() > before).then_some(()));
+        self.wait_until_called();
+    }
+
+    /// Ends the webhook and returns when Pods are made unchanged.
+    #[track_caller]
+    pub(crate) fn fail(&mut self) {
+        self.process = None;
+        until("a Pod that is let through", || {
+            (images(&self.space.probe()?) == [("app", "nginx")]).then_some(())
+        });
+    }
+
+    /// Brings the content of the Secret that the Deployment mounts into a folder, as a kubelet does: in a folder
+    /// of its own, to which the link `..data` is turned in one step.
     fn mount(&self, pod: &Value) -> PathBuf {
         let volume = pod["volumes"][0]["secret"]["secretName"].as_str().expect("a volume of a Secret");
         let secret = self.stored(&format!("secret/{volume}"));
+        let mounted = self.secret.path();
+        let version = unique("..");
+        fs::create_dir(mounted.join(&version)).expect("a folder in a scratch folder");
         for (name, content) in secret["data"].as_object().expect("data") {
             let content = STANDARD.decode(content.as_str().expect("a text")).expect("base64");
-            fs::write(self.secret.path().join(name), content).expect("a file in a scratch folder");
+            fs::write(mounted.join(&version).join(name), content).expect("a file in it");
+            if !mounted.join(name).is_symlink() {
+                symlink(Path::new("..data").join(name), mounted.join(name)).expect("a link to it");
+            }
         }
-        self.secret.path().to_owned()
+        symlink(&version, mounted.join("..data_tmp")).expect("a link to the folder");
+        fs::rename(mounted.join("..data_tmp"), mounted.join("..data")).expect("it can be turned");
+        mounted.to_owned()
     }
 
     pub(crate) fn namespace(&self) -> &str {

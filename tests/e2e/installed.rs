@@ -44,8 +44,8 @@ fn the_generated_manifests_install_a_webhook_that_does_everything() {
     let space = Space::alone();
     let excluded = space.sibling();
     existing::prepare(&space);
-    let generated = Generated::new(&settings(&excluded.name));
-    let mut installation = Installation::apply(generated, &space);
+    let settings = settings(&excluded.name);
+    let mut installation = Installation::apply(Generated::new(&settings), &space);
 
     // Nothing answers yet: its own Pods come all the same, and unchanged; those of others wait.
     for pod in installation.own_pods() {
@@ -62,6 +62,14 @@ fn the_generated_manifests_install_a_webhook_that_does_everything() {
     claims(&space);
     excluded_namespaces(&installation, &excluded);
     existing_pods(&space, &installation);
+
+    // The second time the authority of the first certificate is no longer trusted.
+    installation.renew_authority(&settings);
+    installation.renew_authority(&settings);
+    space.kubectl("create -f -").input(&pod("renewed", "nginx:1")).ok();
+
+    installation.apply_again(&[settings.as_slice(), &[("FAILURE_POLICY", "Ignore")]].concat(), &[]);
+    installation.fail();
 
     assert!(installation.uninstall(), "new Pods are left alone again");
     assert_eq!(images(&space.get("pod/created"))[0].1, "registry.example/nginx:1", "Pods keep what they got");
@@ -138,6 +146,7 @@ fn existing_pods(space: &Space, installation: &Installation<'_>) {
     existing::set_image(space);
     existing::apply_of_the_same_manifest(space);
     existing::server_side_apply_of_the_same_manifest(space);
+    existing::server_side_apply_after_another(space);
     existing::replacement(space);
     existing::debugging(space);
     assert!(calls() > before, "these do");

@@ -150,8 +150,8 @@ fn respond(
     };
     let Reply { status, headers, body } = answer(&call, before);
     let mut response = HttpResponse::build(StatusCode::from_u16(status).expect("a status"));
-    headers.into_iter().for_each(|header| {
+    for header in headers {
         response.insert_header(header);
-    });
+    }
     response.content_type("application/json").body(body)
 }

@@ -1,5 +1,6 @@
 //! A namespace of one's own.
 
+use std::cell::Cell;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -25,6 +26,7 @@ enum Share {
 pub(crate) struct Space {
     pub(crate) name: String,
     share: Rc<Share>,
+    held: Cell<&'static str>,
 }
 
 /// A webhook that is called for one namespace; gone when dropped, the registration first.
@@ -65,7 +67,7 @@ impl Space {
 
     #[track_caller]
     fn with(share: Rc<Share>) -> Self {
-        let space = Self { name: unique("e2e"), share };
+        let space = Self { name: unique("e2e"), share, held: Cell::new("") };
         kubectl("create namespace").word(&space.name).ok();
         until("the namespace's ServiceAccount", || {
             space.kubectl("get serviceaccount default").run().succeeded().then_some(())
@@ -76,6 +78,11 @@ impl Space {
     /// `kubectl LINE` in this namespace.
     pub(crate) fn kubectl(&self, line: &str) -> Kubectl {
         kubectl(&format!("--namespace={} {line}", self.name))
+    }
+
+    /// Names Pods with finalizers that nobody else removes: they would keep the namespace for ever.
+    pub(crate) fn release_at_the_end(&self, pods: &'static str) {
+        self.held.set(pods);
     }
 
     /// What is stored under, say, `pod/web`.
@@ -130,6 +137,10 @@ impl Space {
 
 impl Drop for Space {
     fn drop(&mut self) {
+        for pod in self.held.get().split_whitespace() {
+            let patch = r#"patch --type=merge --patch={"metadata":{"finalizers":null}} pod"#;
+            self.kubectl(patch).word(pod).run();
+        }
         kubectl("delete namespace --wait=false --ignore-not-found").word(&self.name).run();
     }
 }

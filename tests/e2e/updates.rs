@@ -1,7 +1,7 @@
 //! Everything that happens to Pods that exist, with a webhook that is called for every update.
 
 use crate::existing::{self, EVERYTHING};
-use crate::space::{Hooked, Space};
+use crate::space::{Hooked, Space, pull_secrets};
 use crate::webhook::all_rules;
 
 const UPDATES: [&str; 2] = [r#"resource="pods""#, r#"operation="UPDATE""#];
@@ -79,6 +79,26 @@ fn applying_the_same_manifest_again_is_accepted_and_changes_nothing() {
 fn applying_the_same_manifest_again_server_side_is_accepted_and_changes_nothing() {
     let (space, _webhook) = start();
     existing::server_side_apply_of_the_same_manifest(&space);
+}
+
+#[test]
+fn applying_the_same_manifest_again_is_accepted_where_pull_secrets_are_appended() {
+    let space = Space::new();
+    let settings = [EVERYTHING.as_slice(), &[("IMAGE_PULL_SECRET_APPEND", "true")]].concat();
+    let _webhook = space.webhook(&settings);
+    for apply in ["apply -f applied.yaml", "apply --server-side --force-conflicts -f applied.yaml"] {
+        space.kubectl(apply).ok();
+        let first = space.get("pod/applied");
+        assert_eq!(pull_secrets(&first), ["theirs", "others", "regcred"]);
+        space.kubectl(apply).ok();
+        assert_eq!(space.get("pod/applied")["spec"], first["spec"], "{apply}");
+    }
+}
+
+#[test]
+fn a_pod_can_be_taken_over_by_server_side_apply() {
+    let (space, _webhook) = start();
+    existing::server_side_apply_after_another(&space);
 }
 
 #[test]

@@ -84,13 +84,16 @@ impl Process {
     /// How many calls were answered that have all of these labels, such as `outcome="patched"`.
     #[track_caller]
     pub(crate) fn calls(&self, labels: &[&str]) -> u64 {
+        self.count("pullgate_admission_requests_total", labels)
+    }
+
+    /// The sum of a counter over all labels but these.
+    #[track_caller]
+    pub(crate) fn count(&self, name: &str, labels: &[&str]) -> u64 {
         let metrics = self.get("/metrics").expect("the health port answers");
-        metrics
-            .lines()
-            .filter(|line| line.starts_with("pullgate_admission_requests_total{"))
-            .filter(|line| labels.iter().all(|label| line.contains(label)))
-            .filter_map(|line| line.rsplit(' ').next()?.parse::<u64>().ok())
-            .sum()
+        let lines = metrics.lines().filter(|line| line.split('{').next() == Some(name));
+        let chosen = lines.filter(|line| labels.iter().all(|label| line.contains(label)));
+        chosen.filter_map(|line| line.rsplit(' ').next()?.parse::<u64>().ok()).sum()
     }
 
     /// The log so far.
