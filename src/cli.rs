@@ -11,9 +11,9 @@ use tokio::sync::oneshot;
 use crate::certs::self_signed;
 use crate::config::{Config, ConfigError, Serving, Tls, load_policy};
 use crate::image::analysis::Notice;
-use crate::{logging, offline};
 use crate::webhook::tls::{Files, TlsError};
 use crate::webhook::{App, ServeError, Stop, Stopped, start, tls};
+use crate::{logging, offline};
 
 /// Exit status of an unusable configuration, certificate or input.
 const UNUSABLE: u8 = 2;

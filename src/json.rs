@@ -84,26 +84,36 @@ impl<'de> SeenKeys<'de> {
 }
 
 /// Defines a struct that is read from a JSON object: `field: Type = "key"`. Absent and null keys leave the
-/// field at its default, unknown keys are skipped, repeated keys (known or not) are an error.
+/// field empty, unknown keys are skipped, repeated keys (known or not) are an error. The struct borrows for
+/// `'a`, and may have one parameter for the type of a field.
 macro_rules! json_object {
-    ($(#[$meta:meta])* pub struct $name:ident { $($(#[$field_meta:meta])* $field:ident: $type:ty = $key:literal),* $(,)? }) => {
+    (
+        $(#[$meta:meta])*
+        pub struct $name:ident $(<$param:ident>)? {
+            $($(#[$field_meta:meta])* $field:ident: $type:ty = $key:literal),* $(,)?
+        }
+    ) => {
         $(#[$meta])*
         #[derive(Clone, Debug, Default)]
-        pub struct $name<'a> { $($(#[$field_meta])* pub $field: Option<$type>,)* }
+        pub struct $name<'a $(, $param)?> { $($(#[$field_meta])* pub $field: Option<$type>,)* }
 
-        impl<'de: 'a, 'a> serde::de::Deserialize<'de> for $name<'a> {
+        impl<'de: 'a, 'a $(, $param: serde::de::Deserialize<'de> + Default)?> serde::de::Deserialize<'de>
+            for $name<'a $(, $param)?>
+        {
             fn deserialize<D: serde::de::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                struct ObjectVisitor<'a>(std::marker::PhantomData<&'a ()>);
+                struct ObjectVisitor<'a $(, $param)?>(std::marker::PhantomData<$name<'a $(, $param)?>>);
 
-                impl<'de: 'a, 'a> serde::de::Visitor<'de> for ObjectVisitor<'a> {
-                    type Value = $name<'a>;
+                impl<'de: 'a, 'a $(, $param: serde::de::Deserialize<'de> + Default)?> serde::de::Visitor<'de>
+                    for ObjectVisitor<'a $(, $param)?>
+                {
+                    type Value = $name<'a $(, $param)?>;
 
                     fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                         f.write_str("an object")
                     }
 
                     fn visit_map<A: serde::de::MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                        let mut object = $name::default();
+                        let mut object = Self::Value::default();
                         let mut seen = $crate::json::SeenKeys::default();
                         while let Some(key) = map.next_key::<$crate::json::Text<'de>>()? {
                             match &*key {

@@ -12,7 +12,8 @@ use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
 
 use crate::admit::{Outcome, Resource, Verb};
-use crate::mutate::{ImageOutcome, Mutator, Verdict};
+use crate::mutate::{ImageOutcome, Verdict};
+use crate::patch::Mutator;
 
 /// What [`Metrics::encode`] writes.
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";

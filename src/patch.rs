@@ -5,7 +5,34 @@ use std::fmt::Write as _;
 
 use serde::Serialize;
 
-use crate::mutate::Mutator;
+/// Who asked for an operation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Mutator {
+    /// [`crate::mutate::image`]
+    Image,
+    /// [`crate::mutate::pull_policy`]
+    PullPolicy,
+    /// [`crate::mutate::pull_secret`]
+    PullSecret,
+    /// [`crate::mutate::storage_class`]
+    StorageClass,
+}
+
+impl Mutator {
+    /// Every mutator.
+    pub const ALL: [Self; 4] = [Self::Image, Self::PullPolicy, Self::PullSecret, Self::StorageClass];
+
+    /// Its name in metrics.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Image => "image",
+            Self::PullPolicy => "pull_policy",
+            Self::PullSecret => "pull_secret",
+            Self::StorageClass => "storage_class",
+        }
+    }
+}
 
 /// `add` creates a member or inserts before an index; `replace` needs a present one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]

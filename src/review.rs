@@ -9,6 +9,7 @@ use std::collections::HashSet;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
+use serde::de::IgnoredAny;
 use serde::ser::{SerializeMap, Serializer};
 
 use crate::json::{DUPLICATE_KEY, Text, is_too_deep, json_object};
@@ -20,20 +21,20 @@ const API_VERSION: &str = "admission.k8s.io/v1";
 const KIND: &str = "AdmissionReview";
 
 json_object! {
-    /// What the API server posts.
-    pub struct Review {
+    /// What the API server posts, with objects of type `O`.
+    pub struct Review<O> {
         /// Must be v1: the manifests ask for nothing else.
         api_version: Text<'a> = "apiVersion",
         /// Must be `AdmissionReview`.
         kind: Text<'a> = "kind",
         /// The question.
-        request: Request<'a> = "request",
+        request: RequestOf<'a, O> = "request",
     }
 }
 
 json_object! {
-    /// `request`.
-    pub struct Request {
+    /// `request`, with objects of type `O`.
+    pub struct RequestOf<O> {
         /// Identifies the call; echoed.
         uid: Text<'a> = "uid",
         /// The object's kind.
@@ -49,43 +50,14 @@ json_object! {
         /// CREATE, UPDATE, DELETE or CONNECT.
         operation: Text<'a> = "operation",
         /// The object as it would be stored.
-        object: Object<'a> = "object",
+        object: O = "object",
         /// The object as it is stored; an explicit null on creation.
-        old_object: Object<'a> = "oldObject",
+        old_object: O = "oldObject",
     }
 }
 
-json_object! {
-    /// `request` without the objects, for an answer about objects that cannot be read.
-    pub struct Envelope {
-        /// As in [`Request`].
-        uid: Text<'a> = "uid",
-        /// As in [`Request`].
-        kind: Kind<'a> = "kind",
-        /// As in [`Request`].
-        resource: Resource<'a> = "resource",
-        /// As in [`Request`].
-        sub_resource: Text<'a> = "subResource",
-        /// As in [`Request`].
-        name: Text<'a> = "name",
-        /// As in [`Request`].
-        namespace: Text<'a> = "namespace",
-        /// As in [`Request`].
-        operation: Text<'a> = "operation",
-    }
-}
-
-json_object! {
-    /// A review of which only the envelope is read.
-    pub struct EnvelopeReview {
-        /// As in [`Review`].
-        api_version: Text<'a> = "apiVersion",
-        /// As in [`Review`].
-        kind: Text<'a> = "kind",
-        /// As in [`Review`].
-        request: Envelope<'a> = "request",
-    }
-}
+/// `request`
+pub type Request<'a> = RequestOf<'a, Object<'a>>;
 
 json_object! {
     /// Group, version and kind of an object.
@@ -169,7 +141,7 @@ pub fn decode(body: &[u8]) -> Result<Decoded<'_>, BadReview> {
     if is_too_deep(text) {
         return Err(BadReview::TooDeep);
     }
-    let review: Review<'_> = match serde_json::from_str(text) {
+    let review: Review<'_, Object<'_>> = match serde_json::from_str(text) {
         Ok(review) => review,
         Err(error) => return unreadable(text, &error),
     };
@@ -193,11 +165,12 @@ fn unreadable<'a>(text: &'a str, error: &serde_json::Error) -> Result<Decoded<'a
     if !error.is_data() || reason.starts_with(DUPLICATE_KEY) {
         return Err(BadReview::Json(reason));
     }
-    let Ok(EnvelopeReview { api_version, kind, request: Some(envelope) }) = serde_json::from_str(text) else {
+    let Ok(Review::<IgnoredAny> { api_version, kind, request: Some(envelope) }) = serde_json::from_str(text)
+    else {
         return Err(BadReview::Json(reason));
     };
     check_version(api_version, kind)?;
-    let Envelope { uid, kind, resource, sub_resource, name, namespace, operation } = envelope;
+    let RequestOf { uid, kind, resource, sub_resource, name, namespace, operation, .. } = envelope;
     let uid = uid.filter(|uid| !uid.is_empty()).ok_or(BadReview::NoUid)?;
     let (object, old_object) = (Some(Object::default()), None);
     let request =

@@ -5,10 +5,10 @@
 //! update, so there they are only ever set back to what they were, see [`set_back`].
 
 use super::containers::{Placed, PodChange, Scope};
-use super::{ImageOutcome, Mutator, Verdict};
+use super::{ImageOutcome, Verdict};
 use crate::image::{Decision, Kept, RegistryRules};
 use crate::object::{Container, Volume};
-use crate::patch::{Operation, Value};
+use crate::patch::{Mutator, Operation, Value};
 
 /// Longest key of an audit annotation (it is half of a qualified name).
 const MAX_AUDIT_KEY: usize = 63;

@@ -11,35 +11,6 @@ pub mod storage_class;
 
 use crate::patch::Operation;
 
-/// Who asked for an operation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Mutator {
-    /// [`image`]
-    Image,
-    /// [`pull_policy`]
-    PullPolicy,
-    /// [`pull_secret`]
-    PullSecret,
-    /// [`storage_class`]
-    StorageClass,
-}
-
-impl Mutator {
-    /// Every mutator.
-    pub const ALL: [Self; 4] = [Self::Image, Self::PullPolicy, Self::PullSecret, Self::StorageClass];
-
-    /// Its name in metrics.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Image => "image",
-            Self::PullPolicy => "pull_policy",
-            Self::PullSecret => "pull_secret",
-            Self::StorageClass => "storage_class",
-        }
-    }
-}
-
 /// What became of one image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ImageOutcome {

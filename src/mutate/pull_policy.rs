@@ -1,9 +1,9 @@
 //! PURE: forces one pull policy on every container and image volume that a request brings.
 
+use super::Verdict;
 use super::containers::{PodChange, Scope};
-use super::{Mutator, Verdict};
 use crate::json::Text;
-use crate::patch::{Operation, Value};
+use crate::patch::{Mutator, Operation, Value};
 use crate::policy::PullPolicy;
 
 /// Sets the policy where it differs. A stored Pod's policies cannot change: on an update one is only set back

@@ -3,10 +3,10 @@
 //! The API server's `ServiceAccount` plugin runs before webhooks and has copied the account's references into
 //! the Pod: append keeps them, replace drops them, deliberately.
 
+use super::Verdict;
 use super::containers::{PodChange, Scope};
-use super::{Mutator, Verdict};
 use crate::object::{Object, SecretReference};
-use crate::patch::{Operation, Reference, Step, Value, pointer};
+use crate::patch::{Mutator, Operation, Reference, Step, Value, pointer};
 use crate::policy::PullSecrets;
 
 const FIELD: &str = "imagePullSecrets";

@@ -4,9 +4,9 @@
 //! field says nothing about the author. `metadata.managedFields` does: the API server works it out from what
 //! the author sent.
 
-use super::{Mutator, Verdict};
+use super::Verdict;
 use crate::object::{BETA_STORAGE_CLASS_ANNOTATION, Metadata, Object};
-use crate::patch::{Operation, Step, Value, pointer};
+use crate::patch::{Mutator, Operation, Step, Value, pointer};
 use crate::policy::StorageClass;
 
 /// Sets the class where the author named none, or, when forced, wherever it differs.

@@ -12,7 +12,8 @@ use pullgate::config::{Config, Raw, VARIABLES, load_policy};
 use pullgate::image::analysis::Notice;
 use pullgate::image::{Decision, Malformed};
 use pullgate::metrics::{Metrics, ReloadOutcome};
-use pullgate::mutate::{ImageOutcome, Mutator};
+use pullgate::mutate::ImageOutcome;
+use pullgate::patch::Mutator;
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
