@@ -67,8 +67,9 @@ impl Space {
 
     #[track_caller]
     fn with(share: Rc<Share>) -> Self {
-        let space = Self { name: unique("e2e"), share, held: Cell::new("") };
-        kubectl("create namespace").word(&space.name).ok();
+        let name = unique("e2e");
+        kubectl("create namespace").word(&name).ok();
+        let space = Self { name, share, held: Cell::new("") };
         until("the namespace's ServiceAccount", || {
             space.kubectl("get serviceaccount default").run().succeeded().then_some(())
         });
