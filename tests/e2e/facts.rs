@@ -198,6 +198,22 @@ fn a_refusal_is_repeated_only_where_it_says_when_to_retry() {
     }
 }
 
+/// What a refusal says is read in one form only; in any other the user learns no more than the number.
+#[test]
+fn the_words_of_a_refusal_reach_the_user_only_in_a_status_object() {
+    let status = json!({
+        "apiVersion": "v1", "kind": "Status", "status": "Failure", "code": 413, "message": "far too large",
+    });
+    for (body, told) in [
+        (status.to_string(), "far too large"),
+        ("far too large".to_owned(), "the server responded with the status code 413"),
+    ] {
+        let stage = Stage::new(move |_, _| Reply { status: 413, headers: Vec::new(), body: body.clone() });
+        let refusal = create(&stage.space, &pod("large", "nginx:1")).refused();
+        assert!(refusal.contains(&format!("failed to call webhook: {told}")), "{refusal}");
+    }
+}
+
 /// Why a patch must apply to exactly the object that came.
 #[test]
 fn a_patch_that_does_not_apply_refuses_the_pod_even_where_failures_are_ignored() {
