@@ -121,7 +121,8 @@ fn webhook_server(app: &Arc<App>, listener: TcpListener, tls: rustls::ServerConf
     Ok(server
         .keep_alive(KEEP_ALIVE)
         .client_request_timeout(HEAD_PATIENCE)
-        .shutdown_timeout(limits.shutdown_timeout.as_secs())
+        // Behind our own bound, which tells when requests are cut.
+        .shutdown_timeout(limits.shutdown_timeout.as_secs() + 1)
         .disable_signals()
         .listen_rustls_0_23(listener, tls)?
         .run())
