@@ -126,7 +126,8 @@ fn collect(pipe: impl Read + Send + 'static) -> (Arc<Mutex<String>>, JoinHandle<
 /// systems take such ports from.
 pub(crate) fn free_port() -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(0);
-    let first = 10_000 + u16::try_from(std::process::id() % 20_000).unwrap();
+    // Runs side by side, of neighbouring process ids, get a hundred ports each.
+    let first = 10_000 + u16::try_from(std::process::id() % 200).unwrap() * 100;
     loop {
         let port = first + NEXT.fetch_add(1, Ordering::Relaxed);
         if TcpListener::bind(("::", port)).is_ok() {
