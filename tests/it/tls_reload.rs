@@ -138,7 +138,9 @@ fn a_certificate_that_cannot_be_served_is_counted_once_and_the_last_good_one_kep
     // Each waits for the next look at the files most of the time, so all of them wait together.
     thread::scope(|scope| {
         let tries = bad.map(|(what, cert, key)| scope.spawn(move || try_out(what, cert, key)));
-        tries.into_iter().for_each(|tried| tried.join().unwrap());
+        for tried in tries {
+            tried.join().unwrap();
+        }
     });
 }
 
