@@ -168,6 +168,10 @@ impl Default for Metrics {
         for outcome in ImageOutcome::ALL {
             drop(metrics.images.get_or_create(&ImageLabels { outcome }));
         }
+        for outcome in [CallOutcome::BadRequest, CallOutcome::Overloaded, CallOutcome::Panicked] {
+            let (resource, operation) = (Resource::Other, Verb::Other);
+            drop(metrics.requests.get_or_create(&RequestLabels { resource, operation, outcome }));
+        }
         for outcome in ReloadOutcome::ALL {
             drop(metrics.reloads.get_or_create(&ReloadLabels { outcome }));
         }

@@ -38,10 +38,11 @@ impl Reader {
 
     /// true/false/1/0/yes/no in any case.
     pub(super) fn boolean(&mut self, variable: &'static str, raw: Option<&String>) -> bool {
-        let is = match raw.map(|value| value.trim().to_ascii_lowercase()).as_deref() {
-            Some("true" | "1" | "yes") => true,
-            None | Some("false" | "0" | "no") => false,
-            Some(value) => {
+        let value = raw.map_or("false", String::as_str);
+        let is = match value.trim().to_ascii_lowercase().as_str() {
+            "true" | "1" | "yes" => true,
+            "false" | "0" | "no" => false,
+            _ => {
                 self.refuse(variable, value, "is not a boolean; accepted: true, false, 1, 0, yes, no");
                 false
             }

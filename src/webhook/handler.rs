@@ -4,9 +4,10 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use actix_web::http::{StatusCode, header};
-use actix_web::{HttpRequest, HttpResponse, web};
-use log::{Level, debug, error, log, warn};
+use actix_web::http::{Method, StatusCode, header};
+use actix_web::{HttpRequest, HttpResponse, Resource as Path, Route, web};
+use log::{Level, error, log, warn};
+use serde_json::json;
 
 use super::App;
 use super::body::{self, Body, Refused};
@@ -20,10 +21,13 @@ const BODY_PATIENCE: Duration = Duration::from_secs(5);
 /// From this size on a body is worked on aside, so that the calls of the same worker do not wait for it.
 const LARGE_BODY: usize = 256 * 1024;
 
+const TEXT: &str = "text/plain; charset=utf-8";
+
 /// `POST /mutate`
 pub(super) async fn mutate(request: HttpRequest, payload: web::Payload, app: web::Data<App>) -> HttpResponse {
     if let Err(problem) = accepts(&request) {
         count(&app, CallOutcome::UnsupportedMediaType);
+        warn!(reason = problem; "request refused");
         return refuse(StatusCode::UNSUPPORTED_MEDIA_TYPE, problem, false);
     }
     let length = request.headers().get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse().ok());
@@ -152,20 +156,21 @@ fn refuse_body(app: &App, refused: Refused) -> HttpResponse {
             count(app, CallOutcome::TooLarge);
             warn!(max_body_bytes = max; "request refused: its body is too large");
             let problem = format!("the body is larger than {max} bytes (MAX_BODY_BYTES)");
-            refuse(StatusCode::PAYLOAD_TOO_LARGE, &problem, !read)
+            refuse_as(StatusCode::PAYLOAD_TOO_LARGE, "RequestEntityTooLarge", &problem, !read)
         }
         Refused::Overloaded { read } => {
             count(app, CallOutcome::Overloaded);
             warn!("request refused: too many bytes are buffered");
             let problem = "too many bytes are buffered (MAX_BUFFERED_BYTES), try again";
-            let mut response = refuse(StatusCode::SERVICE_UNAVAILABLE, problem, !read);
+            let mut response =
+                refuse_as(StatusCode::SERVICE_UNAVAILABLE, "ServiceUnavailable", problem, !read);
             response.headers_mut().insert(header::RETRY_AFTER, header::HeaderValue::from_static("1"));
             response
         }
         Refused::Timeout => {
             count(app, CallOutcome::Timeout);
-            debug!("request refused: its body came too slowly");
-            refuse(StatusCode::REQUEST_TIMEOUT, "the body did not arrive in time", true)
+            warn!("request refused: its body came too slowly");
+            refuse_as(StatusCode::REQUEST_TIMEOUT, "Timeout", "the body did not arrive in time", true)
         }
         Refused::Disconnected => {
             count(app, CallOutcome::Disconnected);
@@ -180,22 +185,42 @@ fn count(app: &App, outcome: CallOutcome) {
 }
 
 fn text(status: StatusCode, problem: &str) -> Reply {
-    Reply { status, content_type: "text/plain; charset=utf-8", body: format!("{problem}\n").into_bytes() }
+    Reply { status, content_type: TEXT, body: format!("{problem}\n").into_bytes() }
 }
 
 fn refuse(status: StatusCode, problem: &str, close: bool) -> HttpResponse {
-    let mut response = HttpResponse::from(text(status, problem));
+    close_after(HttpResponse::from(text(status, problem)), close)
+}
+
+/// A refusal that an API server meets with an honest request. It shows its user the words of a `Status`, and
+/// nothing of any other body.
+fn refuse_as(status: StatusCode, reason: &str, problem: &str, close: bool) -> HttpResponse {
+    let code = status.as_u16();
+    let body = json!({
+        "apiVersion": "v1", "kind": "Status", "status": "Failure",
+        "code": code, "reason": reason, "message": format!("pullgate: {problem}"),
+    });
+    close_after(HttpResponse::build(status).json(body), close)
+}
+
+fn close_after(mut response: HttpResponse, close: bool) -> HttpResponse {
     if close {
         response.head_mut().set_connection_type(actix_web::http::ConnectionType::Close);
     }
     response
 }
 
-/// Any other method on a path that has one.
-pub(super) async fn only_post() -> HttpResponse {
-    let mut response = refuse(StatusCode::METHOD_NOT_ALLOWED, "only POST is allowed here", false);
-    response.headers_mut().insert(header::ALLOW, header::HeaderValue::from_static("POST"));
-    response
+/// A path with one method; every other is told so.
+pub(super) fn only(method: Method, path: &str, route: impl FnOnce(Route) -> Route) -> Path {
+    let allowed = method.clone();
+    let other = move || {
+        let response = HttpResponse::MethodNotAllowed()
+            .insert_header(header::Allow(vec![allowed.clone()]))
+            .content_type(TEXT)
+            .body(format!("only {allowed} is allowed here\n"));
+        std::future::ready(response)
+    };
+    web::resource(path).route(route(web::method(method))).default_service(web::to(other))
 }
 
 /// Any other path.

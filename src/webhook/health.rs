@@ -2,16 +2,18 @@
 
 use std::sync::atomic::Ordering;
 
+use actix_web::http::Method;
 use actix_web::{HttpResponse, web};
 
 use super::App;
+use super::handler::only;
 use crate::metrics::CONTENT_TYPE;
 
 pub(super) fn routes(config: &mut web::ServiceConfig) {
     config
-        .route("/livez", web::get().to(live))
-        .route("/readyz", web::get().to(ready))
-        .route("/metrics", web::get().to(metrics));
+        .service(only(Method::GET, "/livez", |route| route.to(live)))
+        .service(only(Method::GET, "/readyz", |route| route.to(ready)))
+        .service(only(Method::GET, "/metrics", |route| route.to(metrics)));
 }
 
 /// The process answers: that is all that a restart could bring back.

@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use actix_web::dev::{Server, ServerHandle, Service as _};
-use actix_web::http::ConnectionType;
+use actix_web::http::{ConnectionType, Method};
 use actix_web::{App as ActixApp, HttpServer, web};
 use futures_util::future::select_all;
 use log::{info, warn};
@@ -109,13 +109,9 @@ fn webhook_server(app: &Arc<App>, listener: TcpListener, tls: rustls::ServerConf
                     Ok(response)
                 }
             })
-            .service(
-                web::resource("/mutate")
-                    .route(web::post().to(handler::mutate))
-                    .default_service(web::route().to(handler::only_post)),
-            )
+            .service(handler::only(Method::POST, "/mutate", |route| route.to(handler::mutate)))
             // Where the system that this one replaces had its probe.
-            .route("/debug/health", web::get().to(health::live))
+            .service(handler::only(Method::GET, "/debug/health", |route| route.to(health::live)))
             .default_service(web::route().to(handler::not_found))
     });
     Ok(server

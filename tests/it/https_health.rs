@@ -28,6 +28,31 @@ fn health_is_plain_and_separate() {
 }
 
 #[test]
+fn health_is_only_read() {
+    let webhook = Webhook::start(RULES);
+    let refused = |mut client: Client, path: &str| {
+        client.head(&format!("POST {path}"), &["Content-Length: 0"]);
+        let answered = client.response();
+        assert_eq!((answered.status, answered.header("allow")), (405, Some("GET")), "{path}");
+    };
+    refused(webhook.connect(), "/debug/health");
+    for path in ["/livez", "/readyz", "/metrics"] {
+        refused(Client::over(dial(webhook.health).unwrap()), path);
+    }
+}
+
+#[test]
+fn what_is_alerted_on_is_there_before_the_first_call() {
+    let webhook = Webhook::start(RULES);
+    for outcome in ["bad_request", "overloaded", "panicked"] {
+        let series = format!(
+            "pullgate_admission_requests_total{{resource=\"other\",operation=\"other\",outcome=\"{outcome}\"}}"
+        );
+        assert_eq!(webhook.metric(&series), "0");
+    }
+}
+
+#[test]
 fn every_metric_is_there_after_one_call() {
     let webhook = Webhook::start(RULES);
     assert_eq!(webhook.connect().post(b"").status, 400);
