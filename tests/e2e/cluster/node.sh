@@ -47,6 +47,7 @@ without_services() {
 enter_node() {
   local pid
   pid=$(pid_of node) || return
+  umask 022 # containers of any user look into what containerd and kubelet create
   enter=(nsenter --target "$pid" --net --mount --pid env --chdir "$dir")
 }
 
