@@ -9,7 +9,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
 
 use crate::certs::self_signed;
-use crate::config::{Config, ConfigError, Serving, Tls, load_policy};
+use crate::config::{Config, ConfigError, Raw, Serving, Tls, load_policy};
 use crate::image::analysis::Notice;
 use crate::webhook::tls::{Files, TlsError};
 use crate::webhook::{App, ServeError, Stop, Stopped, start, tls};
@@ -55,15 +55,16 @@ fn webhook(check: bool) -> ExitCode {
         Ok(config) => config,
         Err(errors) => return unusable(&errors),
     };
+    if check {
+        print_notices(&config.notices);
+        return print_effective(&config);
+    }
     logging::init(config.logging);
     for notice in &config.notices {
         match notice {
             Notice::Warning(text) => warn!("{text}"),
             Notice::Note(text) => info!("{text}"),
         }
-    }
-    if check {
-        return print_effective(&config);
     }
     let Config { policy, serving, .. } = config;
     let system = actix_web::rt::System::new();
@@ -92,12 +93,7 @@ fn webhook(check: bool) -> ExitCode {
 fn mutate(options: &offline::Options) -> ExitCode {
     match load_policy(std::env::vars_os()) {
         Ok((policy, notices)) => {
-            // Standard error goes to a person or to a log of CI: plain lines suit both.
-            let warnings = notices.iter().filter_map(|notice| match notice {
-                Notice::Warning(text) => Some(format!("warning: {text}\n")),
-                Notice::Note(_) => None,
-            });
-            drop(io::stderr().write_all(warnings.collect::<String>().as_bytes()));
+            print_notices(&notices);
             ExitCode::from(offline::run_process(options, &policy))
         }
         Err(errors) => unusable(&errors),
@@ -151,8 +147,24 @@ fn print(text: &str) {
     drop(io::stdout().write_all(text.as_bytes()));
 }
 
+/// To a person, or to a log of CI: plain lines suit both.
+fn print_notices(notices: &[Notice]) {
+    let line = |notice: &Notice| match notice {
+        Notice::Warning(text) => format!("warning: {text}\n"),
+        Notice::Note(text) => format!("note: {text}\n"),
+    };
+    print_lines(&notices.iter().map(line).collect::<Vec<_>>());
+}
+
 fn unusable(errors: &[ConfigError]) -> ExitCode {
-    let lines: Vec<_> = errors.iter().map(|error| format!("error: {error}\n")).collect();
-    drop(io::stderr().write_all(lines.concat().as_bytes()));
+    // A misspelt name may be why another variable lacks its value.
+    if let Ok(raw) = Raw::from_environment(std::env::vars_os()) {
+        print_notices(&raw.notices);
+    }
+    print_lines(&errors.iter().map(|error| format!("error: {error}\n")).collect::<Vec<_>>());
     ExitCode::from(UNUSABLE)
+}
+
+fn print_lines(lines: &[String]) {
+    drop(io::stderr().write_all(lines.concat().as_bytes()));
 }

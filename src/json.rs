@@ -8,13 +8,117 @@ use std::collections::HashSet;
 use std::fmt;
 use std::ops::Deref;
 
-use serde::de::{Deserialize, Deserializer, Error, Visitor};
+use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
+use std::marker::PhantomData;
 
 /// How the message of a repeated key starts; the reader of an error has nothing else to tell it by.
 pub(crate) const DUPLICATE_KEY: &str = "duplicate key";
 
 /// Nesting from which a document is refused, everywhere in it.
 pub(crate) const MAX_DEPTH: usize = 128;
+
+/// Most elements of a list that rules look at, and most keys of an object. What is decoded, patched and answered
+/// grows with these much faster than with the bytes of a body, so a budget of bytes alone bounds nothing.
+pub(crate) const MAX_ELEMENTS: usize = 10_000;
+
+/// A list of at most [`MAX_ELEMENTS`].
+#[derive(Clone, Debug)]
+pub struct List<T>(Vec<T>);
+
+impl<T> Deref for List<T> {
+    type Target = [T];
+
+    fn deref(&self) -> &[T] {
+        &self.0
+    }
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for List<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct ListVisitor<T>(PhantomData<T>);
+
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for ListVisitor<T> {
+            type Value = List<T>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a sequence")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<List<T>, A::Error> {
+                let mut list = Vec::new();
+                while let Some(element) = elements.next_element()? {
+                    if list.len() == MAX_ELEMENTS {
+                        return Err(A::Error::custom(format_args!(
+                            "a list has more than {MAX_ELEMENTS} elements"
+                        )));
+                    }
+                    list.push(element);
+                }
+                Ok(List(list))
+            }
+        }
+
+        deserializer.deserialize_seq(ListVisitor(PhantomData))
+    }
+}
+
+/// Any value, skipped, with the keys of all its objects checked.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Skipped;
+
+impl<'de> Deserialize<'de> for Skipped {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct SkippedVisitor;
+
+        impl<'de> Visitor<'de> for SkippedVisitor {
+            type Value = Skipped;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("any value")
+            }
+
+            fn visit_bool<E>(self, _: bool) -> Result<Skipped, E> {
+                Ok(Skipped)
+            }
+
+            fn visit_i64<E>(self, _: i64) -> Result<Skipped, E> {
+                Ok(Skipped)
+            }
+
+            fn visit_u64<E>(self, _: u64) -> Result<Skipped, E> {
+                Ok(Skipped)
+            }
+
+            fn visit_f64<E>(self, _: f64) -> Result<Skipped, E> {
+                Ok(Skipped)
+            }
+
+            fn visit_str<E>(self, _: &str) -> Result<Skipped, E> {
+                Ok(Skipped)
+            }
+
+            fn visit_unit<E>(self) -> Result<Skipped, E> {
+                Ok(Skipped)
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<Skipped, A::Error> {
+                while elements.next_element::<Skipped>()?.is_some() {}
+                Ok(Skipped)
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Skipped, A::Error> {
+                let mut seen = SeenKeys::default();
+                while let Some(key) = map.next_key()? {
+                    map.next_value::<Skipped>()?;
+                    seen.insert(key)?;
+                }
+                Ok(Skipped)
+            }
+        }
+
+        deserializer.deserialize_any(SkippedVisitor)
+    }
+}
 
 /// A string that is borrowed from the input unless it holds escapes.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -73,6 +177,9 @@ impl<'de> SeenKeys<'de> {
         self.bits |= bit;
         if maybe_seen && (self.few.contains(&key) || self.many.contains(&key)) {
             return Err(E::custom(format_args!("{DUPLICATE_KEY} {:?}", &*key)));
+        }
+        if self.many.len() == MAX_ELEMENTS {
+            return Err(E::custom(format_args!("an object has more than {MAX_ELEMENTS} keys")));
         }
         if self.few.len() < Self::FEW {
             self.few.push(key);

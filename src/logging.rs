@@ -18,8 +18,9 @@ pub fn init(logging: Logging) {
         LogFormat::Json => json,
     };
     let mut builder = Builder::new();
-    // The libraries below report what clients do; at `info` that is noise.
+    // The libraries below report what clients do, garbage on a port included: that is not for them to say.
     builder.filter_level(level.min(LevelFilter::Warn)).filter_module("pullgate", level);
+    builder.filter_module("actix_http", LevelFilter::Off);
     if builder.format(write).target(Target::Stderr).try_init().is_err() {
         log::debug!("logging is set up already");
     }
@@ -29,10 +30,11 @@ fn text(out: &mut Formatter, record: &Record<'_>) -> io::Result<()> {
     let message = record.args().to_string();
     let mut line = format!("{} {:5} {}", out.timestamp_millis(), record.level(), one_line(&message));
     visit(record, |key, value| {
-        let value = one_line(&value.to_string()).into_owned();
-        let quoted = value.contains([' ', '"', '=']);
+        let value = value.to_string();
+        // Names come from requests: quoting escapes whatever could forge a line or confuse a terminal.
+        let plain = value.bytes().all(|b| b.is_ascii_graphic() && !matches!(b, b'"' | b'='));
         // Writing to a String cannot fail.
-        let _ = if quoted { write!(line, " {key}={value:?}") } else { write!(line, " {key}={value}") };
+        let _ = if plain { write!(line, " {key}={value}") } else { write!(line, " {key}={value:?}") };
     });
     writeln!(out, "{line}")
 }
@@ -67,7 +69,7 @@ fn visit(record: &Record<'_>, each: impl FnMut(Key<'_>, Value<'_>)) {
     drop(record.key_values().visit(&mut Each(each)));
 }
 
-/// Names come from requests: a line break in one must not forge a second line.
+/// A message of ours is one line; this holds for those of libraries too.
 fn one_line(text: &str) -> Cow<'_, str> {
     if text.contains(char::is_control) {
         let escape = |c: char| if c.is_control() { c.escape_default().collect() } else { String::from(c) };

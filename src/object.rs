@@ -6,7 +6,7 @@
 
 use serde_json::value::RawValue;
 
-use crate::json::{Text, json_object};
+use crate::json::{List, Text, json_object};
 
 /// Marks the API server's copy of a Pod that a kubelet runs from a file.
 pub const MIRROR_ANNOTATION: &str = "kubernetes.io/config.mirror";
@@ -35,7 +35,7 @@ json_object! {
         /// The annotations that rules ask for.
         annotations: Annotations<'a> = "annotations",
         /// Who set which field; kept only as far as claims need it.
-        managed_fields: Vec<Option<ManagedFields<'a>>> = "managedFields",
+        managed_fields: List<Option<ManagedFields<'a>>> = "managedFields",
     }
 }
 
@@ -53,15 +53,15 @@ json_object! {
     /// `spec` of a Pod or of a claim.
     pub struct Spec {
         /// Pod: regular containers.
-        containers: Vec<Option<Container<'a>>> = "containers",
+        containers: List<Option<Container<'a>>> = "containers",
         /// Pod: init containers, sidecars included.
-        init_containers: Vec<Option<Container<'a>>> = "initContainers",
+        init_containers: List<Option<Container<'a>>> = "initContainers",
         /// Pod: containers of `kubectl debug`.
-        ephemeral_containers: Vec<Option<Container<'a>>> = "ephemeralContainers",
+        ephemeral_containers: List<Option<Container<'a>>> = "ephemeralContainers",
         /// Pod: volumes.
-        volumes: Vec<Option<Volume<'a>>> = "volumes",
+        volumes: List<Option<Volume<'a>>> = "volumes",
         /// Pod: references to pull secrets.
-        image_pull_secrets: Vec<Option<SecretReference<'a>>> = "imagePullSecrets",
+        image_pull_secrets: List<Option<SecretReference<'a>>> = "imagePullSecrets",
         /// Claim: the class; `""` asks for none.
         storage_class_name: Text<'a> = "storageClassName",
     }

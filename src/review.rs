@@ -9,10 +9,9 @@ use std::collections::HashSet;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
-use serde::de::IgnoredAny;
 use serde::ser::{SerializeMap, Serializer};
 
-use crate::json::{DUPLICATE_KEY, Text, is_too_deep, json_object};
+use crate::json::{DUPLICATE_KEY, Skipped, Text, is_too_deep, json_object};
 use crate::mutate::Verdict;
 use crate::object::Object;
 use crate::patch::Operation;
@@ -162,28 +161,44 @@ fn check_version(api_version: Option<Text<'_>>, kind: Option<Text<'_>>) -> Resul
 /// A second look at what could not be read: where the envelope is sound, it is answered.
 fn unreadable<'a>(text: &'a str, error: &serde_json::Error) -> Result<Decoded<'a>, BadReview> {
     let reason = printable(&without_value(&error.to_string()));
-    if !error.is_data() || reason.starts_with(DUPLICATE_KEY) {
-        return Err(BadReview::Json(reason));
-    }
-    let Ok(Review::<IgnoredAny> { api_version, kind, request: Some(envelope) }) = serde_json::from_str(text)
-    else {
-        return Err(BadReview::Json(reason));
+    // The first error may hide a repeated key behind it, which this reading finds wherever it is.
+    let read = if error.is_data() {
+        serde_json::from_str(text).map_err(|error| error.to_string())
+    } else {
+        Err(reason.clone())
+    };
+    let (api_version, kind, envelope) = match read {
+        Ok(Review::<Skipped> { api_version, kind, request: Some(envelope) }) => (api_version, kind, envelope),
+        Err(other) if other.starts_with(DUPLICATE_KEY) => return Err(BadReview::Json(printable(&other))),
+        Ok(_) | Err(_) => return Err(BadReview::Json(reason)),
     };
     check_version(api_version, kind)?;
-    let RequestOf { uid, kind, resource, sub_resource, name, namespace, operation, .. } = envelope;
+    let RequestOf { uid, kind, resource, sub_resource, name, namespace, operation, object, old_object: _ } =
+        envelope;
     let uid = uid.filter(|uid| !uid.is_empty()).ok_or(BadReview::NoUid)?;
-    let (object, old_object) = (Some(Object::default()), None);
-    let request =
-        Request { uid: None, kind, resource, sub_resource, name, namespace, operation, object, old_object };
+    let object = object.map(|Skipped| Object::default());
+    let request = Request {
+        uid: None,
+        kind,
+        resource,
+        sub_resource,
+        name,
+        namespace,
+        operation,
+        object,
+        old_object: None,
+    };
     Ok(Decoded { uid, request, unreadable: Some(reason) })
 }
 
-/// Parser messages quote a string that stands where something else is expected. It may be anything, a password
+/// Parser messages quote a value that stands where something else is expected. It may be anything, a password
 /// too, so only its kind is told.
 fn without_value(message: &str) -> Cow<'_, str> {
-    const QUOTE: &str = "invalid type: string ";
-    match (message.strip_prefix(QUOTE), message.rfind(", expected ")) {
-        (Some(_), Some(end)) => Cow::Owned([QUOTE.trim_end(), &message[end..]].concat()),
+    let value = message.find(['`', '"']).filter(|_| message.starts_with("invalid type: "));
+    match (value, message.rfind(", expected ")) {
+        (Some(start), Some(end)) if start < end => {
+            Cow::Owned([message[..start].trim_end(), &message[end..]].concat())
+        }
         _ => Cow::Borrowed(message),
     }
 }

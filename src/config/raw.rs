@@ -94,8 +94,8 @@ impl Raw {
     }
 }
 
-/// The known variable that an unknown one is probably meant to be: a few letters off, or the same words with
-/// other endings or in another order (`IGNORE_REGISTRY`, `NAMESPACES_EXCLUDE`).
+/// The known variable that an unknown one is probably meant to be: a letter or two off, or made of its words, with
+/// other endings, in another order, some left out (`IGNORE_REGISTRY`, `NAMESPACES_EXCLUDE`, `PULL_SECRET`).
 fn resembles(name: &str) -> Option<&'static str> {
     // Variables of other settings and systems: short ones are a letter away from anything.
     if name.len() < 6 {
@@ -105,10 +105,15 @@ fn resembles(name: &str) -> Option<&'static str> {
     // Few mistype the first letter, and SSL_CERT_FILE is not TLS_CERT_FILE.
     let same_start =
         |variable: &str| variable.get(..1).zip(name.get(..1)).is_some_and(|(a, b)| a.eq_ignore_ascii_case(b));
-    VARIABLES.iter().copied().filter(|variable| variable.len() >= 6).find(|variable| {
-        (same_start(variable) && distance(variable) <= variable.len().min(12) / 4)
-            || words(name) == words(variable)
-    })
+    let named = words(name);
+    let made_of = |variable: &str| {
+        let known = words(variable);
+        named.iter().all(|word| known.contains(word)) && (named.len() > 1 || known.len() == 1)
+    };
+    let long = || VARIABLES.iter().copied().filter(|variable| variable.len() >= 6);
+    long()
+        .find(|variable| same_start(variable) && distance(variable) <= (variable.len() / 4).min(2))
+        .or_else(|| long().find(|variable| made_of(variable)))
 }
 
 /// The stems of a name's words, sorted.
@@ -151,6 +156,12 @@ mod tests {
             ("LOGLEVEL", "LOG_LEVEL"),
             ("TLS_SELFSIGNED", "TLS_SELF_SIGNED"),
             ("FORCE_PULL_IMAGE_POLICY", "FORCE_IMAGE_PULL_POLICY"),
+            ("FORCE_PULL_POLICY", "FORCE_IMAGE_PULL_POLICY"),
+            ("IMAGE_PULL_POLICY", "FORCE_IMAGE_PULL_POLICY"),
+            ("STORAGE_CLASS", "DEFAULT_STORAGE_CLASS"),
+            ("PULL_SECRET", "IMAGE_PULL_SECRET"),
+            ("SHUTDOWN_TIMEOUT", "SHUTDOWN_TIMEOUT_SECONDS"),
+            ("TLS_CERT", "TLS_CERT_FILE"),
         ] {
             assert_eq!(
                 notices(&[name]),
@@ -170,6 +181,8 @@ mod tests {
             "TERM",
             "KUBERNETES_SERVICE_PORT",
             "KUBERNETES_PORT",
+            "REGISTRY_URL",
+            "TLS_CA_FILE",
             "REGISTRY_PORT",
             "REGISTRY_SERVICE_HOST",
             "RUST_LOG",

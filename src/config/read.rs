@@ -59,7 +59,29 @@ impl Reader {
         default: T,
         choices: &[(&str, T)],
     ) -> T {
-        let choice = match raw.map(|value| (value, choices.iter().find(|(word, _)| word == value))) {
+        self.pick(variable, raw, default, choices, str::eq)
+    }
+
+    /// One of several words in any case, for what other programs spell in every way.
+    pub(super) fn word<T: Copy + PartialEq>(
+        &mut self,
+        variable: &'static str,
+        raw: Option<&String>,
+        default: T,
+        choices: &[(&str, T)],
+    ) -> T {
+        self.pick(variable, raw, default, choices, str::eq_ignore_ascii_case)
+    }
+
+    fn pick<T: Copy + PartialEq>(
+        &mut self,
+        variable: &'static str,
+        raw: Option<&String>,
+        default: T,
+        choices: &[(&str, T)],
+        same: fn(&str, &str) -> bool,
+    ) -> T {
+        let choice = match raw.map(|value| (value, choices.iter().find(|(word, _)| same(word, value)))) {
             None => default,
             Some((_, Some((_, choice)))) => *choice,
             Some((value, None)) => {

@@ -86,9 +86,16 @@ pub(super) fn read(values: &Values, read: &mut Reader) -> Serving {
         max_buffered_bytes,
         ..
     } = values;
+    let (named_port, named_health) = (port.is_some(), health_port.is_some());
     let port = read.number("PORT", port.as_ref(), 8443, 1..=65535);
     let health = read.number("HEALTH_PORT", health_port.as_ref(), 8080, 0..=65535);
-    if health == port {
+    if health == port && named_port && !named_health {
+        read.refuse(
+            "PORT",
+            &port.to_string(),
+            "is the default of HEALTH_PORT; accepted: another port, or set that one too",
+        );
+    } else if health == port {
         read.refuse(
             "HEALTH_PORT",
             &health.to_string(),
@@ -132,11 +139,8 @@ pub(super) fn read(values: &Values, read: &mut Reader) -> Serving {
 
 pub(super) fn read_logging(values: &Values, terminal: bool, read: &mut Reader) -> Logging {
     let format = if terminal { LogFormat::Text } else { LogFormat::Json };
-    // Other programs spell these in every case.
-    let lower = |raw: &Option<String>| raw.as_ref().map(|value| value.to_ascii_lowercase());
-    let (level, written) = (lower(&values.log_level), lower(&values.log_format));
     Logging {
-        level: read.choice("LOG_LEVEL", level.as_ref(), LevelFilter::Info, &LEVELS),
-        format: read.choice("LOG_FORMAT", written.as_ref(), format, &FORMATS),
+        level: read.word("LOG_LEVEL", values.log_level.as_ref(), LevelFilter::Info, &LEVELS),
+        format: read.word("LOG_FORMAT", values.log_format.as_ref(), format, &FORMATS),
     }
 }

@@ -172,8 +172,11 @@ pub(crate) fn is_host(text: &str) -> bool {
     }
 }
 
+/// The grammar takes any digits. A port beyond 65535 can never be pulled from, and must not become something that
+/// can by being replaced.
 fn is_port(text: &str) -> bool {
-    !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit())
+    text.bytes().all(|b| b.is_ascii_digit())
+        && text.trim_start_matches('0').parse::<u16>().is_ok_and(|port| port > 0)
 }
 
 fn is_domain_name(text: &str) -> bool {

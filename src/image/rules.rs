@@ -39,6 +39,9 @@ pub struct Prefix {
 /// Why a text is no [`Prefix`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadPrefix {
+    /// Nothing at all.
+    #[error("a registry is missing")]
+    Empty,
     /// `https://…`
     #[error("a registry is written without a scheme (`https://`)")]
     Scheme,
@@ -67,6 +70,9 @@ impl Prefix {
     /// # Errors
     /// The first rule that `text` breaks.
     pub fn parse(text: &str) -> Result<Self, BadPrefix> {
+        if text.is_empty() {
+            return Err(BadPrefix::Empty);
+        }
         if text.contains("://") {
             return Err(BadPrefix::Scheme);
         }
@@ -81,7 +87,7 @@ impl Prefix {
             (Some(host), path) => (Some(host), Some(path)),
             (None, path) => (None, Some(path)),
         };
-        if host.is_some_and(|host| !is_host(host) || !port_in_range(host)) {
+        if host.is_some_and(|host| !is_host(host)) {
             return Err(BadPrefix::Host);
         }
         if path.is_some_and(|path| path.len() > MAX_PREFIX_PATH || !path.split('/').all(is_path_component)) {
@@ -103,15 +109,6 @@ impl Prefix {
 
     fn has_path(&self) -> bool {
         self.key.contains('/')
-    }
-}
-
-fn port_in_range(host: &str) -> bool {
-    match host.rsplit_once(':') {
-        Some((_, port)) if !port.ends_with(']') => {
-            port.trim_start_matches('0').parse::<u16>().is_ok_and(|port| port > 0)
-        }
-        _ => true,
     }
 }
 

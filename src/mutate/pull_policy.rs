@@ -9,6 +9,10 @@ use crate::policy::PullPolicy;
 /// Sets the policy where it differs. A stored Pod's policies cannot change: on an update one is only set back
 /// to the forced value that it had, where a manifest that names another is applied again.
 pub fn mutate(change: &PodChange<'_>, forced: PullPolicy, verdict: &mut Verdict) {
+    if change.scope == Scope::Ephemeral && change.old.is_none() {
+        // Nothing tells which of them are new, and the others cannot change.
+        return;
+    }
     let mut force = |new: &Option<Text<'_>>, old: Option<&str>, path: &dyn Fn() -> String| {
         let may_set = change.scope != Scope::Update || old == Some(forced.as_str());
         if may_set && new.as_deref() != Some(forced.as_str()) {

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use actix_web::error::PayloadError;
 use actix_web::web::{Bytes, Payload};
 use futures_util::StreamExt as _;
 use tokio::time::{Instant, timeout_at};
@@ -45,15 +46,11 @@ impl Body {
         Self { bytes: Vec::new(), taken: 0, budget: Arc::clone(budget) }
     }
 
-    fn push(&mut self, chunk: &Bytes, expected: usize) -> bool {
+    fn push(&mut self, chunk: &Bytes) -> bool {
         if !self.budget.take(chunk.len()) {
             return false;
         }
         self.taken += chunk.len();
-        if self.bytes.capacity() == 0 {
-            // At once, so that a large body is not copied (and held twice) at every doubling.
-            self.bytes.reserve_exact(expected.max(chunk.len()));
-        }
         self.bytes.extend_from_slice(chunk);
         true
     }
@@ -88,6 +85,8 @@ pub enum Refused {
     },
     /// Not all of it came in time.
     Timeout,
+    /// It does not follow its own encoding.
+    Broken,
     /// The connection broke.
     Disconnected,
 }
@@ -113,10 +112,13 @@ pub async fn read(
         return Err(if too_large { Refused::TooLarge { read } } else { Refused::Overloaded { read } });
     }
     while let Some(chunk) = within(deadline, payload.next()).await? {
-        let chunk = chunk.map_err(|_| Refused::Disconnected)?;
+        let chunk = chunk.map_err(|error| match error {
+            PayloadError::Incomplete(_) | PayloadError::Io(_) => Refused::Disconnected,
+            _ => Refused::Broken,
+        })?;
         let refused: fn(bool) -> Refused = if body.len() + chunk.len() > max {
             |read| Refused::TooLarge { read }
-        } else if body.push(&chunk, length.unwrap_or(0)) {
+        } else if body.push(&chunk) {
             continue;
         } else {
             |read| Refused::Overloaded { read }
@@ -150,11 +152,11 @@ mod tests {
     fn the_budget_is_given_back_when_a_body_is_dropped() {
         let budget = Budget::new(10);
         let mut body = Body::new(&budget);
-        assert!(body.push(&Bytes::from_static(b"123456"), 0));
+        assert!(body.push(&Bytes::from_static(b"123456")));
         let mut other = Body::new(&budget);
-        assert!(!other.push(&Bytes::from_static(b"12345"), 0));
+        assert!(!other.push(&Bytes::from_static(b"12345")));
         drop(body);
-        assert!(other.push(&Bytes::from_static(b"12345"), 0));
+        assert!(other.push(&Bytes::from_static(b"12345")));
         drop(other);
         assert_eq!(budget.used.load(Ordering::Acquire), 0);
     }

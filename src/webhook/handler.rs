@@ -1,16 +1,15 @@
 //! HTTP to answers: translates and does not decide.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use actix_web::http::{Method, StatusCode, header};
 use actix_web::{HttpRequest, HttpResponse, Resource as Path, Route, web};
-use log::{Level, error, log, warn};
+use log::{Level, log};
 use serde_json::json;
 
 use super::App;
-use super::body::{self, Body, Refused};
+use super::body::{self, Refused};
 use crate::admit::{Outcome, Resource, Verb};
 use crate::answer::{Admitted, answer};
 use crate::metrics::CallOutcome;
@@ -21,42 +20,59 @@ const BODY_PATIENCE: Duration = Duration::from_secs(5);
 /// From this size on a body is worked on aside, so that the calls of the same worker do not wait for it.
 const LARGE_BODY: usize = 256 * 1024;
 
+const JSON: &str = "application/json";
 const TEXT: &str = "text/plain; charset=utf-8";
 
 /// `POST /mutate`
 pub(super) async fn mutate(request: HttpRequest, payload: web::Payload, app: web::Data<App>) -> HttpResponse {
     if let Err(problem) = accepts(&request) {
-        count(&app, CallOutcome::UnsupportedMediaType);
-        warn!(reason = problem; "request refused");
-        return refuse(StatusCode::UNSUPPORTED_MEDIA_TYPE, problem, false);
+        return refusal(&app, CallOutcome::UnsupportedMediaType, problem).into();
     }
     let length = request.headers().get(header::CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse().ok());
     let patience = timeout(request.query_string()).map_or(BODY_PATIENCE, |own| own.min(BODY_PATIENCE));
-    let max = app.limits.max_body_bytes;
-    let body = match body::read(payload, length, max, patience, &app.budget).await {
+    let waiting = Waiting(Some(&app));
+    let read = body::read(payload, length, app.limits.max_body_bytes, patience, &app.budget).await;
+    waiting.over();
+    let body = match read {
         Ok(body) => body,
-        Err(refused) => return refuse_body(&app, refused),
+        Err(refused) => return refuse_body(&app, refused).into(),
     };
     if body.len() < LARGE_BODY {
-        return respond(&app, &body);
+        return work(&app, &body).into();
     }
-    let app = app.into_inner();
-    let aside = Arc::clone(&app);
-    match web::block(move || work(&aside, &body)).await {
-        Ok(reply) => reply.into(),
-        Err(error) => panicked(&app, &error.to_string()).into(),
+    let aside = web::Data::clone(&app);
+    let worked = web::block(move || work(&aside, &body)).await;
+    worked.unwrap_or_else(|error| refusal(&app, CallOutcome::Panicked, &error.to_string())).into()
+}
+
+/// Counts a client that goes away before it has sent everything: what waits for it is dropped then.
+struct Waiting<'a>(Option<&'a App>);
+
+impl Waiting<'_> {
+    fn over(mut self) {
+        self.0 = None;
     }
 }
 
-/// Whether the body is announced as plain JSON.
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        if let Some(app) = self.0 {
+            drop(refusal(app, CallOutcome::Disconnected, "the connection ended before the body"));
+        }
+    }
+}
+
+/// Whether the body is announced as plain JSON, by every header that says so.
 fn accepts(request: &HttpRequest) -> Result<(), &'static str> {
-    let header = |name| request.headers().get(name).map(|value| value.to_str().unwrap_or_default().trim());
-    let media_type =
-        header(header::CONTENT_TYPE).map(|value| value.split(';').next().unwrap_or_default().trim());
-    if !media_type.is_some_and(|media_type| media_type.eq_ignore_ascii_case("application/json")) {
+    let all = |name| request.headers().get_all(name).map(|value| value.to_str().unwrap_or_default());
+    let is_json = |value: &str| {
+        let media_type = value.split(';').next().unwrap_or_default();
+        media_type.trim().eq_ignore_ascii_case("application/json")
+    };
+    if !request.headers().contains_key(header::CONTENT_TYPE) || !all(header::CONTENT_TYPE).all(is_json) {
         return Err("Content-Type must be application/json");
     }
-    if !header(header::CONTENT_ENCODING).is_none_or(|encoding| encoding.eq_ignore_ascii_case("identity")) {
+    if !all(header::CONTENT_ENCODING).all(|value| value.trim().eq_ignore_ascii_case("identity")) {
         return Err("Content-Encoding is not supported: send the body as it is");
     }
     Ok(())
@@ -79,33 +95,42 @@ struct Reply {
     status: StatusCode,
     content_type: &'static str,
     body: Vec<u8>,
+    /// The client may try again.
+    retry: bool,
+    /// What is left on the connection cannot be read.
+    close: bool,
+}
+
+impl Reply {
+    fn new(status: StatusCode, content_type: &'static str, body: Vec<u8>) -> Self {
+        Self { status, content_type, body, retry: false, close: false }
+    }
 }
 
 impl From<Reply> for HttpResponse {
     fn from(reply: Reply) -> Self {
-        Self::build(reply.status).content_type(reply.content_type).body(reply.body)
+        let Reply { status, content_type, body, retry, close } = reply;
+        let mut response = Self::build(status);
+        if retry {
+            response.insert_header((header::RETRY_AFTER, "1"));
+        }
+        if close {
+            response.force_close();
+        }
+        response.content_type(content_type).body(body)
     }
-}
-
-fn respond(app: &App, body: &Body) -> HttpResponse {
-    work(app, body).into()
 }
 
 fn work(app: &App, body: &[u8]) -> Reply {
     let started = Instant::now();
     // The policy is only read, so nothing is left half done by a panic.
-    let answered = catch_unwind(AssertUnwindSafe(|| (app.answer)(app, body, started)));
-    match answered {
-        Ok(Ok(body)) => Reply { status: StatusCode::OK, content_type: "application/json", body },
-        Ok(Err(bad)) => {
-            warn!(reason = bad.to_string().as_str(); "request refused");
-            count(app, CallOutcome::BadRequest);
-            text(StatusCode::BAD_REQUEST, &bad.to_string())
-        }
+    match catch_unwind(AssertUnwindSafe(|| (app.answer)(app, body, started))) {
+        Ok(Ok(body)) => Reply::new(StatusCode::OK, JSON, body),
+        Ok(Err(bad)) => refusal(app, CallOutcome::BadRequest, &bad.to_string()),
         Err(panic) => {
-            let message =
-                panic.downcast_ref::<&str>().copied().or(panic.downcast_ref::<String>().map(String::as_str));
-            panicked(app, message.unwrap_or("unknown"))
+            let text = panic.downcast_ref::<&str>().copied();
+            let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+            refusal(app, CallOutcome::Panicked, text.unwrap_or("unknown"))
         }
     }
 }
@@ -120,21 +145,20 @@ fn observe(app: &App, admitted: &Admitted<'_>, started: Instant) {
     let elapsed = started.elapsed();
     app.metrics.call(*resource, *verb, CallOutcome::Admitted(*outcome));
     app.metrics.verdict(verdict, elapsed.as_secs_f64());
-    let level = match outcome {
-        Outcome::Patched | Outcome::Denied => Level::Info,
-        Outcome::Unchanged | Outcome::Excluded | Outcome::Exempt | Outcome::Unsupported => Level::Debug,
-    };
+    let told =
+        matches!(outcome, Outcome::Patched | Outcome::Denied) || !verdict.warnings.as_slice().is_empty();
+    let level = if told { Level::Info } else { Level::Debug };
     let metadata = request.object.as_ref().and_then(|object| object.metadata.as_ref());
     let name = request.name.as_deref().filter(|name| !name.is_empty());
     let name = name.or_else(|| metadata?.name.as_deref()).or_else(|| metadata?.generate_name.as_deref());
     log!(
         level,
-        uid = *uid,
-        kind = request.kind.as_ref().and_then(|kind| kind.kind.as_deref()).unwrap_or_default(),
+        uid = short(uid),
+        kind = short(request.kind.as_ref().and_then(|kind| kind.kind.as_deref()).unwrap_or_default()),
         resource = resource.as_str(),
-        namespace = request.namespace.as_deref().unwrap_or_default(),
-        name = name.unwrap_or_default(),
-        operation = request.operation.as_deref().unwrap_or_default(),
+        namespace = short(request.namespace.as_deref().unwrap_or_default()),
+        name = short(name.unwrap_or_default()),
+        operation = short(request.operation.as_deref().unwrap_or_default()),
         outcome = outcome.as_str(),
         operations = verdict.operations.len(),
         microseconds = u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX),
@@ -143,71 +167,62 @@ fn observe(app: &App, admitted: &Admitted<'_>, started: Instant) {
     );
 }
 
-fn panicked(app: &App, message: &str) -> Reply {
-    error!(panic = message; "a request could not be answered because of a defect");
-    count(app, CallOutcome::Panicked);
-    text(StatusCode::INTERNAL_SERVER_ERROR, "internal error, see the log of pullgate")
+/// As much of a text from outside as any honest one has: a log line stays a line.
+fn short(text: &str) -> &str {
+    &text[..text.floor_char_boundary(253)]
 }
 
-fn refuse_body(app: &App, refused: Refused) -> HttpResponse {
-    let max = app.limits.max_body_bytes;
-    match refused {
-        Refused::TooLarge { read } => {
-            count(app, CallOutcome::TooLarge);
-            warn!(max_body_bytes = max; "request refused: its body is too large");
-            let problem = format!("the body is larger than {max} bytes (MAX_BODY_BYTES)");
-            refuse_as(StatusCode::PAYLOAD_TOO_LARGE, "RequestEntityTooLarge", &problem, !read)
+/// The answer to a call that is not admitted; counted, and told to the log in one line.
+fn refusal(app: &App, outcome: CallOutcome, problem: &str) -> Reply {
+    app.metrics.call(Resource::Other, Verb::Other, outcome);
+    let level = if outcome == CallOutcome::Panicked { Level::Error } else { Level::Warn };
+    log!(level, outcome = outcome.as_str(), reason = problem; "request refused");
+    let plain = |status| Reply::new(status, TEXT, format!("{problem}\n").into_bytes());
+    match outcome {
+        CallOutcome::UnsupportedMediaType => plain(StatusCode::UNSUPPORTED_MEDIA_TYPE),
+        CallOutcome::TooLarge => status(StatusCode::PAYLOAD_TOO_LARGE, "RequestEntityTooLarge", problem),
+        CallOutcome::Overloaded => {
+            let reply = status(StatusCode::SERVICE_UNAVAILABLE, "ServiceUnavailable", problem);
+            Reply { retry: true, ..reply }
         }
-        Refused::Overloaded { read } => {
-            count(app, CallOutcome::Overloaded);
-            warn!("request refused: too many bytes are buffered");
-            let problem = "too many bytes are buffered (MAX_BUFFERED_BYTES), try again";
-            let mut response =
-                refuse_as(StatusCode::SERVICE_UNAVAILABLE, "ServiceUnavailable", problem, !read);
-            response.headers_mut().insert(header::RETRY_AFTER, header::HeaderValue::from_static("1"));
-            response
+        CallOutcome::Timeout => status(StatusCode::REQUEST_TIMEOUT, "Timeout", problem),
+        // The log says more; a caller need not know what is inside.
+        CallOutcome::Panicked => {
+            status(StatusCode::INTERNAL_SERVER_ERROR, "InternalError", "a defect, see the log of pullgate")
         }
-        Refused::Timeout => {
-            count(app, CallOutcome::Timeout);
-            warn!("request refused: its body came too slowly");
-            refuse_as(StatusCode::REQUEST_TIMEOUT, "Timeout", "the body did not arrive in time", true)
-        }
-        Refused::Disconnected => {
-            count(app, CallOutcome::Disconnected);
-            refuse(StatusCode::BAD_REQUEST, "the body ended early", true)
+        CallOutcome::BadRequest | CallOutcome::Disconnected | CallOutcome::Admitted(_) => {
+            plain(StatusCode::BAD_REQUEST)
         }
     }
-}
-
-/// A call that ended before anyone knew what it was about.
-fn count(app: &App, outcome: CallOutcome) {
-    app.metrics.call(Resource::Other, Verb::Other, outcome);
-}
-
-fn text(status: StatusCode, problem: &str) -> Reply {
-    Reply { status, content_type: TEXT, body: format!("{problem}\n").into_bytes() }
-}
-
-fn refuse(status: StatusCode, problem: &str, close: bool) -> HttpResponse {
-    close_after(HttpResponse::from(text(status, problem)), close)
 }
 
 /// A refusal that an API server meets with an honest request. It shows its user the words of a `Status`, and
 /// nothing of any other body.
-fn refuse_as(status: StatusCode, reason: &str, problem: &str, close: bool) -> HttpResponse {
-    let code = status.as_u16();
+fn status(status: StatusCode, reason: &str, problem: &str) -> Reply {
     let body = json!({
         "apiVersion": "v1", "kind": "Status", "status": "Failure",
-        "code": code, "reason": reason, "message": format!("pullgate: {problem}"),
+        "code": status.as_u16(), "reason": reason, "message": format!("pullgate: {problem}"),
     });
-    close_after(HttpResponse::build(status).json(body), close)
+    Reply::new(status, JSON, body.to_string().into_bytes())
 }
 
-fn close_after(mut response: HttpResponse, close: bool) -> HttpResponse {
-    if close {
-        response.head_mut().set_connection_type(actix_web::http::ConnectionType::Close);
-    }
-    response
+fn refuse_body(app: &App, refused: Refused) -> Reply {
+    let (outcome, problem, read) = match refused {
+        Refused::TooLarge { read } => {
+            let max = app.limits.max_body_bytes;
+            (CallOutcome::TooLarge, format!("the body is larger than {max} bytes (MAX_BODY_BYTES)"), read)
+        }
+        Refused::Overloaded { read } => {
+            let problem = "too many bytes are buffered (MAX_BUFFERED_BYTES), try again";
+            (CallOutcome::Overloaded, problem.to_owned(), read)
+        }
+        Refused::Timeout => (CallOutcome::Timeout, "the body did not arrive in time".to_owned(), false),
+        Refused::Broken => (CallOutcome::BadRequest, "the body breaks its encoding".to_owned(), false),
+        Refused::Disconnected => {
+            (CallOutcome::Disconnected, "the connection ended before the body".to_owned(), false)
+        }
+    };
+    Reply { close: !read, ..refusal(app, outcome, &problem) }
 }
 
 /// A path with one method; every other is told so.
@@ -225,7 +240,7 @@ pub(super) fn only(method: Method, path: &str, route: impl FnOnce(Route) -> Rout
 
 /// Any other path.
 pub(super) async fn not_found() -> HttpResponse {
-    refuse(StatusCode::NOT_FOUND, "not found; the webhook is POST /mutate", false)
+    HttpResponse::NotFound().content_type(TEXT).body("not found; the webhook is POST /mutate\n")
 }
 
 #[cfg(test)]

@@ -117,7 +117,7 @@ impl Files {
             .and_then(|chain| if chain.is_empty() { Err(pem::Error::NoItemsFound) } else { Ok(chain) })
             .map_err(|source| bad(&self.cert, "a certificate", source))?;
         let key = PrivateKeyDer::from_pem_slice(&content.key)
-            .map_err(|source| bad(&self.key, "a private key", source))?;
+            .map_err(|source| bad(&self.key, "an unencrypted private key", source))?;
         Pair::new(chain, key, self)
     }
 }
@@ -174,7 +174,8 @@ pub struct Serving {
 
 struct Watched {
     files: Files,
-    last: Content,
+    /// What was looked at last; none where the files could not be read.
+    last: Option<Content>,
 }
 
 impl fmt::Debug for Watched {
@@ -192,7 +193,7 @@ impl Serving {
     pub fn from_files(files: Files) -> Result<Self, TlsError> {
         let last = files.read()?;
         let pair = files.parse(&last)?;
-        Ok(Self::start(pair, Some(Watched { files, last })))
+        Ok(Self::start(pair, Some(Watched { files, last: Some(last) })))
     }
 
     /// Serves a pair that was made in memory.
@@ -257,18 +258,12 @@ impl Watched {
         }
         let content = match content {
             Ok(content) => content,
-            // An empty content stands for unreadable files, so that this too is told once.
-            Err(_) if self.last.cert.is_empty() => return None,
-            Err(error) => {
-                self.last = Content { cert: Vec::new(), key: Vec::new() };
-                return Some(Err(error));
-            }
+            // Told once, as everything else.
+            Err(error) => return self.last.take().map(|_| Err(error)),
         };
-        if content == self.last {
+        if self.last.as_ref() == Some(&content) {
             return None;
         }
-        let pair = self.files.parse(&content);
-        self.last = content;
-        Some(pair)
+        Some(self.files.parse(self.last.insert(content)))
     }
 }

@@ -121,7 +121,7 @@ fn a_pod_beyond_the_limit_of_bodies_is_refused_with_413_and_its_neighbours_are_n
     manifest["spec"]["containers"][0]["env"] = json!([{"name": "FILLER", "value": "x".repeat(1_400_000)}]);
     let refusal = space.kubectl("create -f -").input(&manifest).refused();
     let reason = "failed calling webhook \"webhook.e2e.test\": failed to call webhook: \
-                  the server responded with the status code 413";
+                  pullgate: the body is larger than 100000 bytes (MAX_BODY_BYTES)";
     assert!(refusal.contains(reason), "{refusal}");
     assert_eq!(webhook.process.calls(&[r#"outcome="too_large""#]), 1);
     space.kubectl("create -f -").input(&pod("within", "nginx:1")).ok();

@@ -22,8 +22,7 @@ static DIGEST_LIKE: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new("^(?i:sha256:[a-f0-9]{64}|sha384:[a-f0-9]{96}|sha512:[a-f0-9]{128}|[a-f0-9]{64})$").unwrap()
 });
 
-/// What a runtime would pull: the grammar, no first component that must be a host and is none, and a path within
-/// its length.
+/// What a runtime could pull: the grammar, a port that there is, and a path within its length.
 fn is_reference(image: &str) -> bool {
     if !GRAMMAR.is_match(image) || DIGEST_LIKE.is_match(image) || image == "auto" {
         return false;
@@ -36,6 +35,11 @@ fn is_reference(image: &str) -> bool {
     let host = name.split_once('/').filter(|(first, _)| {
         *first == "localhost" || first.contains(['.', ':']) || first.chars().any(|c| c.is_ascii_uppercase())
     });
+    let port =
+        host.and_then(|(host, _)| host.rsplit_once(':')).map(|(_, port)| port).filter(|p| !p.ends_with(']'));
+    if port.is_some_and(|port| !port.trim_start_matches('0').parse::<u16>().is_ok_and(|port| port > 0)) {
+        return false;
+    }
     let path = host.map_or(name, |(_, path)| path);
     let hub = host.is_none_or(|(host, _)| host == "docker.io" || host == "index.docker.io");
     let library = if hub && !path.contains('/') { 8 } else { 0 };

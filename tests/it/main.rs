@@ -21,6 +21,7 @@ mod offline;
 mod process;
 mod program;
 mod purity;
+mod reviews;
 mod shutdown;
 mod support;
 mod tls_reload;
