@@ -21,7 +21,7 @@ pub(crate) const MAX_DEPTH: usize = 128;
 /// grows with these much faster than with the bytes of a body, so a budget of bytes alone bounds nothing.
 pub(crate) const MAX_ELEMENTS: usize = 10_000;
 
-/// A list of at most [`MAX_ELEMENTS`].
+/// A list of at most 10,000 elements.
 #[derive(Clone, Debug)]
 pub struct List<T>(Vec<T>);
 

@@ -1,4 +1,4 @@
-//! PURE: what an image reference is ([`reference`]), where rules send it ([`rules`]), and whether the rules
+//! PURE: what an image reference is ([`mod@reference`]), where rules send it ([`rules`]), and whether the rules
 //! make sense together ([`analysis`]).
 //!
 //! ```text

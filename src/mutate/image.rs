@@ -2,7 +2,7 @@
 //!
 //! On an update a container's image is looked at only when it differs from the old object's: rewriting an
 //! image restarts its container, which labelling an old Pod must not do. Image volumes cannot change on an
-//! update, so there they are only ever set back to what they were, see [`set_back`].
+//! update, so there they are only ever set back to what they were, see `set_back`.
 
 use super::containers::{Placed, PodChange, Scope};
 use super::{ImageOutcome, Verdict};
