@@ -1,0 +1,257 @@
+# shellcheck shell=bash
+# The cases, in the order in which they run; sourced by tests/node/run. Each leaves pullgate as installed, but for the last.
+# shellcheck disable=SC2154 # variables of tests/node/run and lib.sh
+
+export DEPLOYMENT_PULL_SECRET=regcred # the webhook's own image is in the registry that wants a password, too
+
+secret_of_the_webhook() {
+  local text
+  text=$(documented docs/install.md Parameters)
+  text=${text/--docker-username=…/--docker-username=puller}
+  typed "${text/--docker-password=…/--docker-password=pullgate-e2e}"
+}
+
+# Everything there is, but for what comes and goes by itself.
+everything() {
+  local kind
+  kubectl api-resources --verbs=list -o name | sort -u | grep -vx -e events -e events.events.k8s.io -e leases.coordination.k8s.io >"$scratch/kinds"
+  while read -r kind; do
+    kubectl get "$kind" --all-namespaces --ignore-not-found \
+      -o jsonpath="{range .items[*]}$kind {.metadata.namespace}/{.metadata.name}{'\n'}{end}" 2>/dev/null || true
+  done <"$scratch/kinds" | grep -v -e '^pods[^ ]* load/' | sort
+}
+
+nothing_left() {
+  everything >"$scratch/after"
+  diff "$scratch/before" "$scratch/after" || die "the uninstallation left or took something (see the difference)"
+}
+
+case_install_register_last() { # docs/install.md: the order in which no Pod is refused, then all of it away again
+  local install register uninstall
+  everything >"$scratch/before"
+  install=$(documented docs/install.md "Install, upgrade, disable, uninstall")
+  typed "${install%%$'\n'*}"
+  secret_of_the_webhook
+  register=$(documented docs/install.md "When no replica answers")
+  begin_load
+  typed "$register"
+  until_ok 5 "the webhook" mutates
+  end_load 1
+  measured "registered last" "$requests Pods in $((load_took / 1000000)) s, $failed refused"
+  ((failed == 0)) || die "$failed Pods were refused"
+  uninstall=$(documented docs/install.md Uninstall)
+  typed "$uninstall"
+  nothing_left
+  note "nothing is left among $(wc -l <"$scratch/kinds") kinds: $(tr '\n' ' ' <"$scratch/kinds")"
+}
+
+case_install_at_once() { # README: script and kubectl apply in one line; 2 ready replicas within a minute
+  local ready mutated start
+  rm -rf "$scratch/work/generated"
+  # Only since this registry wants a password.
+  kubectl create namespace pullgate
+  kubectl -n pullgate create secret docker-registry regcred --docker-server=registry.example --docker-username=puller --docker-password=pullgate-e2e
+  begin_load
+  start=$(now)
+  typed "$(readme_install)"
+  until_ok 60 "two replicas that are ready" settled
+  ready=$(seconds_since "$start")
+  rolled_out 60s
+  until_ok 10 "the webhook" mutates
+  end_load 1
+  mutated=$(grep -F '"image":"registry.example/app:1"' "$scratch/load.all" | awk -v start="$start" 'NR == 1 { printf "%.2f s", ($1 + $3 - start) / 1000000 }')
+  # kubectl apply cannot wait, so this window is there, and docs/install.md says so. It must end by itself.
+  measured "registered at once: refused before a replica was ready" "$failed of $requests Pods, within $window"
+  measured "from the command to the first mutated Pod" "$mutated"
+  measured "from the command to two available replicas" "$ready"
+  measured "memory of the replicas at rest" "$(replica_memory VmRSS)"
+}
+
+case_pods_run() { # images from the private registry, by the injected secret; not without the webhook
+  kubectl -n team run plain --image=docker.io/library/app:1
+  kubectl -n team create deployment web --image=app:1
+  kubectl -n team wait --for=condition=Ready pod/plain --timeout=30s
+  kubectl -n team rollout status deployment/web --timeout=30s
+  [[ $(kubectl -n team get pod plain -o jsonpath='{.spec.containers[0].image} {.spec.imagePullSecrets[*].name}') == "registry.example/library/app:1 regcred" ]] || die "plain: other image or secret"
+  [[ $(kubectl -n team get pods -l app=web -o jsonpath='{.items[*].spec.containers[0].image}') == registry.example/app:1 ]] || die "web: another image"
+
+  typed "$(documented docs/install.md Disable 1)"
+  until_ok 5 "Pods that are not changed" does_not_mutate
+  kubectl -n team run unchanged --image=docker.io/library/app:1
+  until_ok 60 "ImagePullBackOff without the webhook" waiting_for unchanged ImagePullBackOff
+  typed "$(documented docs/install.md Disable 2)"
+  until_ok 10 "the webhook" mutates
+  kubectl -n team delete pod unchanged --grace-period=0 --force 2>/dev/null
+}
+
+# waiting_for POD REASON
+waiting_for() { [[ $(kubectl -n team get pod "$1" -o jsonpath='{.status.containerStatuses[0].state.waiting.reason}') == "$2" ]]; }
+
+case_debug_container() { # kubectl debug: an ephemeral container with a private image runs
+  local name
+  kubectl -n team debug plain --image=tools:1 --container=helper
+  until_ok 30 "the ephemeral container" helper_runs
+  name=$(kubectl -n team get pod plain -o jsonpath='{.spec.ephemeralContainers[0].image}')
+  [[ $name == registry.example/tools:1 ]] || die "its image is $name"
+}
+helper_runs() { [[ -n $(kubectl -n team get pod plain -o jsonpath='{.status.ephemeralContainerStatuses[0].state.running.startedAt}') ]]; }
+
+case_image_volume() { # an image volume is rewritten and pulled; mounted where the runtime can
+  local problem
+  kubectl -n team create -f - <<'YAML'
+apiVersion: v1
+kind: Pod
+metadata: {name: volume}
+spec:
+  containers: [{name: app, image: app:1, volumeMounts: [{name: data, mountPath: /data}]}]
+  volumes: [{name: data, image: {reference: quay.io/data:1}}]
+YAML
+  [[ $(kubectl -n team get pod volume -o jsonpath='{.spec.volumes[?(@.name=="data")].image.reference}') == registry.example/data:1 ]] || die "the volume's image is not rewritten"
+  until_ok 30 "the image of the volume being pulled" volume_pulled
+  if kubectl -n team wait --for=condition=Ready pod/volume --timeout=15s >/dev/null 2>&1; then
+    kubectl -n team exec volume -- /busybox test -x /data/busybox || die "the volume is not the image"
+    measured "image volumes" "mounted"
+  else
+    problem=$(kubectl -n team get pod volume -o jsonpath='{.status.containerStatuses[0].state.waiting.reason}')
+    [[ $(containerd --version | cut -d' ' -f3) == 1.* && $problem == CreateContainerError ]] || die "a containerd that knows image volumes does not mount it: $problem"
+    measured "image volumes" "rewritten and pulled; containerd 1 cannot mount them"
+  fi
+  kubectl -n team delete pod volume --grace-period=0 --force 2>/dev/null
+}
+volume_pulled() { kubectl -n team get events --field-selector involvedObject.name=volume -o jsonpath='{.items[*].message}' | grep -F 'pulled image "registry.example/data:1"'; }
+
+case_upgrade() { # kubectl set image while Pods are created: none fails, none slips through
+  local upgrade
+  upgrade=$(documented docs/install.md "Upgrade and change settings")
+  under_load "set image" typed "$upgrade"
+  [[ $(replicas -o jsonpath='{.items[*].spec.containers[0].image}') == "registry.example/infra/pullgate:2 registry.example/infra/pullgate:2" ]] || die "the replicas have another image"
+}
+
+case_restart() { # kubectl rollout restart, likewise
+  under_load "rollout restart" restart
+}
+restart() {
+  kubectl -n pullgate rollout restart deployment/pullgate
+  rolled_out 120s
+}
+
+case_delete_replica() { # kubectl delete pod of one replica, likewise
+  under_load "delete of a replica" delete_one
+}
+delete_one() { kubectl -n pullgate delete "$(replicas | head -n 1)"; }
+
+case_evict() { # eviction of both as by kubectl drain: the second only when the first has been replaced
+  under_load "eviction" evict_both
+}
+evict_both() {
+  local names
+  mapfile -t names < <(replicas)
+  evict "${names[0]}" || die "the first eviction is refused: $(cat "$scratch/eviction")"
+  ! evict "${names[1]}" || die "both replicas could be evicted at a time"
+  grep -q "disruption budget" "$scratch/eviction" || die "refused for another reason: $(cat "$scratch/eviction")"
+  until_ok 90 "leave to evict the second replica" evict "${names[1]}"
+}
+evict() {
+  local name=${1#pod/}
+  kubectl create --raw "/api/v1/namespaces/pullgate/pods/$name/eviction" -f - >"$scratch/eviction" 2>&1 <<JSON
+{"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": "$name", "namespace": "pullgate"}}
+JSON
+}
+
+case_renew() { # --renew and apply while Pods are created: the new certificate is served, nobody restarts, none fails
+  local before after text
+  before=$(replicas -o jsonpath='{range .items[*]}{.metadata.name} {.status.containerStatuses[0].restartCount}{"\n"}{end}')
+  text=$(documented docs/certificates.md Renew 1)
+  under_load "renewal of the certificate" renew_certificate "${text//…/}"
+  after=$(replicas -o jsonpath='{range .items[*]}{.metadata.name} {.status.containerStatuses[0].restartCount}{"\n"}{end}')
+  [[ $before == "$after" ]] || die "replicas were replaced or restarted: $before / $after"
+}
+renew_certificate() {
+  local start serial
+  start=$(now)
+  IMAGE_PULL_SECRET=regcred typed "$1"
+  serial=$(openssl x509 -in "$scratch/work/generated/certs/webhook-server-tls.crt" -noout -serial)
+  until_ok 180 "the new certificate at every replica" all_serve "$serial"
+  measured "from the renewal to both replicas serving it" "$(seconds_since "$start")"
+}
+all_serve() {
+  local address addresses
+  addresses=$(kubectl -n pullgate get pods -l app.kubernetes.io/component=webhook -o jsonpath='{.items[*].status.podIP}')
+  for address in $addresses; do
+    [[ $(scripts/cluster in sh -c "openssl s_client -connect $address:8443 </dev/null 2>/dev/null | openssl x509 -noout -serial") == "$1" ]] || return 1
+  done
+}
+
+case_memory() { # what a replica takes after all that
+  measured "memory of the replicas after the last load" "$(replica_memory VmRSS); at most $(replica_memory VmHWM)"
+}
+
+case_disable() { # deleting the registration ends mutation within 2 s, applying it resumes it
+  local start
+  start=$(now)
+  typed "$(documented docs/install.md Disable 1)"
+  until_ok 2 "Pods that are not changed" does_not_mutate
+  measured "from the command that disables to the first unchanged Pod" "$(seconds_since "$start")"
+  rolled_out 1s # what is installed stays
+  begin_load
+  sleep 2
+  end_load 2
+  ((failed == 0 && unmutated == requests)) || die "of $requests Pods $failed failed and $((requests - failed - unmutated)) were changed without a registration"
+  start=$(now)
+  typed "$(documented docs/install.md Disable 2)"
+  until_ok 10 "the webhook" mutates
+  measured "from applying it again to the first mutated Pod" "$(seconds_since "$start")"
+}
+
+kube_system_is_free() {
+  post kube-system '?dryRun=All'
+  [[ $code == 201 ]] || die "a Pod of kube-system was refused: $code $body"
+}
+
+case_no_replicas() { # no replica at all: refused elsewhere, never in kube-system
+  outage "scaled to none and back" scale_to_none_and_back
+}
+scale_to_none_and_back() {
+  kubectl -n pullgate scale deployment/pullgate --replicas=0
+  until_ok 60 "the refusal" refuses
+  kube_system_is_free
+  kubectl -n pullgate scale deployment/pullgate --replicas=2
+}
+
+case_force_delete() { # all replicas deleted with force
+  outage "all replicas deleted with force" force_delete
+}
+force_delete() {
+  kubectl -n pullgate delete pods --all --force --grace-period=0 2>/dev/null
+  kube_system_is_free
+}
+
+case_node_restart() { # kubelet and containerd restarted; then with all containers dead, as after a power cut
+  outage "kubelet and containerd restarted" scripts/cluster restart-node
+  outage "all containers killed, kubelet and containerd restarted" power_cut
+}
+power_cut() {
+  # shellcheck disable=SC2016 # to be expanded inside
+  scripts/cluster in sh -c 'for id in $(ctr --namespace k8s.io tasks list --quiet); do ctr --namespace k8s.io tasks kill --signal SIGKILL "$id"; done'
+  scripts/cluster restart-node
+  kube_system_is_free
+}
+
+case_namespace_deleted() { # the namespace deleted and applied again, under the registration
+  outage "namespace deleted and applied again" delete_namespace_and_apply
+}
+delete_namespace_and_apply() {
+  kubectl delete namespace pullgate
+  until_ok 10 "the refusal" refuses
+  kube_system_is_free
+  secret_of_the_webhook
+  typed 'kubectl apply -f generated/'
+}
+
+case_uninstall() { # the documented commands leave nothing
+  kubectl -n team delete deployment,pod --all --now
+  typed "$(documented docs/install.md Uninstall)"
+  until_ok 60 "the team's Pods to be gone" no_pods
+  nothing_left
+}
+no_pods() { [[ -z $(kubectl -n team get pods -o name) ]]; }
