@@ -29,6 +29,8 @@ Other options:
   --days N                        days that a new certificate is valid (365)
   --renew                         issue a new certificate from the same CA
   --renew-ca                      issue a new CA too; the one before it stays trusted
+  --check                         write nothing; refuse what would be refused, else print the settings as they
+                                  would reach the webhook
   -h, --help                      this text
 
 Settings of the webhook, each taken from --set or from the variable of its name:
@@ -46,34 +48,29 @@ warn() { echo "generate-certs-and-config.sh: warning: $*" >&2; }
 
 # --- settings and parameters -------------------------------------------------------------------------
 
-# The webhook's settings: name, one value or a list, pattern of a value, the same in words. They are checked here
-# too because a webhook that refuses its settings never starts, and under failurePolicy Fail no Pod would either.
-# No pattern admits what a quoted YAML string, or Kubernetes in the value of a variable, takes for more than itself.
+# The webhook's settings, as lines for settings.awk. They are checked here too because a webhook that refuses its
+# settings never starts, and under failurePolicy Fail no Pod would either. The ports are less free than there.
 settings() {
-  local registry='([A-Za-z0-9._-]+|\[[0-9A-Fa-f:.]+\])(:[0-9]{1,5})?(/[a-z0-9]+([._-]+[a-z0-9]+)*)*' object='[a-z0-9]([-a-z0-9.]*[a-z0-9])?'
-  local label='[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?' bytes='[1-9][0-9]{0,10}' seconds='(0|[1-9][0-9]{0,2}|[12][0-9]{3}|3[0-5][0-9]{2}|3600)'
-  local port='(102[4-9]|10[3-9][0-9]|1[1-9][0-9]{2}|[2-9][0-9]{3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])'
-  local flag='([Tt][Rr][Uu][Ee]|[Ff][Aa][Ll][Ss][Ee]|1|0|[Yy][Ee][Ss]|[Nn][Oo])'
   cat <<SETTINGS
-REGISTRY one $registry host[:port][/path], no scheme
-REGISTRY_MAP list (\\*|$registry)=$registry source=target pairs of host[:port][/path], no scheme
-IGNORED_REGISTRIES list $registry a list of host[:port][/path], no scheme
-IMAGE_PARSER one (dot|distribution) dot or distribution
-IMAGE_PULL_SECRET list $object names of Secrets
-IMAGE_PULL_SECRET_APPEND one $flag true or false
-FORCE_IMAGE_PULL_POLICY one $flag true or false
-IMAGE_PULL_POLICY_TO_FORCE one (Always|IfNotPresent|Never) Always, IfNotPresent or Never
-DEFAULT_STORAGE_CLASS one $object the name of a StorageClass
-STORAGE_CLASS_MODE one (default|force) default or force
-EXCLUDE_NAMESPACES list $label names of namespaces
-LOG_LEVEL one (trace|debug|info|warn|error|fatal) trace, debug, info, warn, error or fatal
-LOG_FORMAT one (text|json) text or json
-SHUTDOWN_DELAY_SECONDS one $seconds seconds, 0 to 3600
-SHUTDOWN_TIMEOUT_SECONDS one $seconds seconds, 0 to 3600
-MAX_BODY_BYTES one $bytes a number of bytes
-MAX_BUFFERED_BYTES one $bytes a number of bytes
-PORT one $port a port from 1024 to 65535
-HEALTH_PORT one $port a port from 1024 to 65535 (the probes ask it, so it cannot be off)
+REGISTRY registry
+REGISTRY_MAP pairs
+IGNORED_REGISTRIES registries
+IMAGE_PARSER word dot distribution
+IMAGE_PULL_SECRET secrets
+IMAGE_PULL_SECRET_APPEND boolean
+FORCE_IMAGE_PULL_POLICY boolean
+IMAGE_PULL_POLICY_TO_FORCE word Always IfNotPresent Never
+DEFAULT_STORAGE_CLASS class
+STORAGE_CLASS_MODE word default force
+EXCLUDE_NAMESPACES namespaces
+LOG_LEVEL any_case trace debug info warn error fatal
+LOG_FORMAT any_case text json
+SHUTDOWN_DELAY_SECONDS number 0 3600
+SHUTDOWN_TIMEOUT_SECONDS number 0 3600
+MAX_BODY_BYTES number 1 1073741824
+MAX_BUFFERED_BYTES number 1 68719476736
+PORT number 1024 65535 (not every node lets a container that is not root bind a lower port)
+HEALTH_PORT number 1024 65535 (no lower one, see PORT, and not off, since the probes ask it)
 SETTINGS
 }
 
@@ -85,33 +82,28 @@ set_setting() {
   local name=${1%%=*}
   [[ $1 == *=* ]] || fail "--set $1: expected NAME=VALUE"
   [[ " $(setting_names) TLS_CERT_FILE TLS_KEY_FILE TLS_SELF_SIGNED " == *" $name "* ]] || fail "--set $name: no such setting; there are: $(setting_names)"
-  printf -v "$name" %s "${1#*=}"
+  export "$name=${1#*=}"
 }
 
 # check NAME VALUE PATTERN WORDS
 check() { [[ $2 =~ ^($3)$ ]] || fail "$1=\"${2//[!\ -~]/?}\": expected $4"; }
 
-# The items of a comma separated list, trimmed, one a line, without empty ones.
-items() { printf '%s\n' "$1" | tr ',' '\n' | sed -e 's/^ *//' -e 's/ *$//' -e '/^$/d'; }
-
 # Fixed by the manifests, which mount the certificate there.
 check_fixed() { [ -z "${!1-}" ] || [ "${!1}" = "$2" ] || fail "$1=\"${!1}\": the manifests need it to be \"$2\"; unset it"; }
 
-# Checks every setting that is given, and makes of them $given (their names) and $env (their entries in the Deployment).
+# Leaves in each setting what the webhook would read, and makes $given (the names of those that are set) and $env
+# (their entries in the Deployment).
 read_settings() {
-  local name shape pattern words value
+  local checked line name value
+  checked=$(settings | awk -f "$here/settings.awk") || fail "${checked:-"$here/settings.awk cannot be run"}"
   given=''
-  while read -r name shape pattern words; do
-    value=${!name-}
-    [ -n "$value" ] || continue
-    [ "$shape" = one ] || pattern=" *($pattern)? *(, *($pattern)? *)*"
-    check "$name" "$value" "$pattern" "$words"
-    given="$given $name"
-  done < <(settings)
+  while IFS= read -r line; do
+    name=${line%%=*} value=${line#*=}
+    printf -v "$name" %s "$value"
+    [ -z "$value" ] || given="$given $name"
+  done <<< "$checked"
   env=$(for name in $given; do printf -- '- name: %s\n  value: "%s"\n' "$name" "${!name}"; done)
   [ "${PORT:-8443}" != "${HEALTH_PORT:-8080}" ] || fail "PORT and HEALTH_PORT are both ${PORT:-8443}: they must differ"
-  [ "${MAX_BODY_BYTES:-1}" -le $((1 << 30)) ] || fail "MAX_BODY_BYTES=\"$MAX_BODY_BYTES\": expected at most 1 GiB ($((1 << 30)))"
-  [ "${MAX_BUFFERED_BYTES:-1}" -le $((1 << 36)) ] || fail "MAX_BUFFERED_BYTES=\"$MAX_BUFFERED_BYTES\": expected at most 64 GiB ($((1 << 36)))"
   check_fixed TLS_CERT_FILE /run/secrets/tls/webhook-server-tls.crt
   check_fixed TLS_KEY_FILE /run/secrets/tls/webhook-server-tls.key
   check_fixed TLS_SELF_SIGNED false
@@ -126,6 +118,7 @@ read_options() {
       (-h | --help) usage; exit ;;
       (--renew) renew=certificate; continue ;;
       (--renew-ca) renew=ca; continue ;;
+      (--check) check_only=yes; continue ;;
       (--image=* | --namespace=* | --replicas=* | --out=* | --failure-policy=* | --deployment-pull-secret=* | --days=* | --set=*) value=${option#*=} option=${option%%=*} ;;
       (--image | --namespace | --replicas | --out | --failure-policy | --deployment-pull-secret | --days | --set)
         [ $# -gt 0 ] || fail "$option: expected a value after it"
@@ -147,6 +140,7 @@ read_options() {
 }
 
 check_parameters() {
+  local label='[a-z0-9]([-a-z0-9]*[a-z0-9])?'
   [ -n "$image" ] || fail "IMAGE is not set: name the image of the webhook, for example IMAGE=registry.example/infra/pullgate:1"
   check IMAGE "$image" '[A-Za-z0-9][A-Za-z0-9._:/@-]*' "an image such as registry.example/infra/pullgate:1"
   check NAMESPACE "$namespace" '[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?' "a namespace: up to 63 of a-z, 0-9 and -, not at its ends"
@@ -155,10 +149,11 @@ check_parameters() {
   esac
   check REPLICAS "$replicas" '[1-9][0-9]{0,2}' "a number from 1 to 999"
   check FAILURE_POLICY "$failure_policy" 'Fail|Ignore' "Fail or Ignore"
-  [ -z "$pull_secret" ] || check DEPLOYMENT_PULL_SECRET "$pull_secret" '[a-z0-9]([-a-z0-9.]*[a-z0-9])?' "the name of a Secret"
+  [ -z "$pull_secret" ] || check DEPLOYMENT_PULL_SECRET "$pull_secret" "$label(\.$label)*" "the name of a Secret"
   check --days "$days" '[1-9][0-9]{0,3}' "a number from 1 to 9999"
   [ -n "$out" ] || fail "OUT is empty: name the folder to write"
   case $out in (-*) out=./$out ;; esac
+  check_folder
 }
 
 # --- certificates ------------------------------------------------------------------------------------
@@ -300,11 +295,11 @@ template_variables() {
   # Twice the bodies that may be in memory at a time: what is decoded from them needs room too.
   memory_limit=$(((bytes + 524287) / 524288))
   [ "$memory_limit" -ge 128 ] || memory_limit=128
-  excluded_namespaces=$({ printf '%s\n' "$namespace" kube-system; items "${EXCLUDE_NAMESPACES-}"; } | awk '!seen[$0]++ { print "- \"" $0 "\"" }')
+  excluded_namespaces=$({ printf '%s\n' "$namespace" kube-system; tr ',' '\n' <<< "$EXCLUDE_NAMESPACES"; } | awk '$0 != "" && !seen[$0]++ { print "- \"" $0 "\"" }')
   # Only what the settings can change is sent to the webhook.
-  claims=${DEFAULT_STORAGE_CLASS-}
-  pods=${REGISTRY-}${REGISTRY_MAP-}${IMAGE_PULL_SECRET-}
-  case ${FORCE_IMAGE_PULL_POLICY-} in [Tt]* | [Yy]* | 1) pods=yes ;; esac
+  claims=$DEFAULT_STORAGE_CLASS
+  pods=$REGISTRY$REGISTRY_MAP$IMAGE_PULL_SECRET
+  [ "$FORCE_IMAGE_PULL_POLICY" != true ] || pods=yes
   if [ -z "$pods$claims" ]; then
     warn "the webhook has nothing to do: set REGISTRY, REGISTRY_MAP, IMAGE_PULL_SECRET, FORCE_IMAGE_PULL_POLICY or DEFAULT_STORAGE_CLASS"
     pods=yes
@@ -314,11 +309,14 @@ template_variables() {
 # --- the folder --------------------------------------------------------------------------------------
 
 # Never writes into a folder that holds something else: its .gitignore hides all, and kubectl would apply the rest.
-open_folder() {
+check_folder() {
   if [ -e "$out" ] && [ ! -d "$out" ]; then fail "OUT=\"$out\": not a folder"; fi
   if [ -d "$out" ] && [ "$(cat "$out/.gitignore" 2> /dev/null)" != '*' ] && [ -n "$(ls -A "$out" 2> /dev/null)" ]; then
     fail "OUT=\"$out\": the folder holds something that this script did not write; name a new or an empty one"
   fi
+}
+
+open_folder() {
   { mkdir -p "$out" && echo '*' > "$out/.gitignore" && mkdir -p "$out/certs" && work=$(mktemp -d "$out/.new.XXXXXX"); } 2> /dev/null || fail "OUT=\"$out\": cannot be written"
   trap 'rm -rf "$work"' EXIT
 }
@@ -331,11 +329,15 @@ move_into_place() {
 }
 
 image=${IMAGE-} namespace=${NAMESPACE:-pullgate} replicas=${REPLICAS:-2} out=${OUT-generated}
-failure_policy=${FAILURE_POLICY:-Fail} pull_secret=${DEPLOYMENT_PULL_SECRET-} days=365 renew=''
+failure_policy=${FAILURE_POLICY:-Fail} pull_secret=${DEPLOYMENT_PULL_SECRET-} days=365 renew='' check_only=''
 key=webhook-server-tls.key certificate=webhook-server-tls.crt
 read_options "$@"
 check_parameters
 read_settings
+if [ -n "$check_only" ]; then
+  for name in $given; do printf '%s=%s\n' "$name" "${!name}"; done
+  exit
+fi
 host=pullgate.$namespace.svc
 command -v openssl > /dev/null || fail "openssl is not installed: it makes the certificates"
 open_folder
