@@ -81,7 +81,7 @@ setting_names() { settings | awk '{ printf "%s%s", separator, $1; separator = " 
 set_setting() {
   local name=${1%%=*}
   [[ $1 == *=* ]] || fail "--set $1: expected NAME=VALUE"
-  [[ " $(setting_names) TLS_CERT_FILE TLS_KEY_FILE TLS_SELF_SIGNED " == *" $name "* ]] || fail "--set $name: no such setting; there are: $(setting_names)"
+  [[ $name =~ ^[A-Z_]+$ && " $(setting_names) TLS_CERT_FILE TLS_KEY_FILE TLS_SELF_SIGNED " == *" $name "* ]] || fail "--set $name: no such setting; there are: $(setting_names)"
   export "$name=${1#*=}"
 }
 
@@ -95,7 +95,7 @@ check_fixed() { [ -z "${!1-}" ] || [ "${!1}" = "$2" ] || fail "$1=\"${!1}\": the
 # (their entries in the Deployment).
 read_settings() {
   local checked line name value
-  checked=$(settings | awk -f "$here/settings.awk") || fail "${checked:-"$here/settings.awk cannot be run"}"
+  checked=$(settings | awk -f "$here/settings.awk") || fail "${checked:-settings.awk, beside this script, cannot be run}"
   given=''
   while IFS= read -r line; do
     name=${line%%=*} value=${line#*=}

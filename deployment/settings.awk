@@ -63,10 +63,11 @@ function trim(text) {
   return text
 }
 
-# Splits a comma separated list into trimmed items without empty ones; gives their number.
+# Splits a comma separated list into trimmed items without empty ones; gives their number. "[,]" is a pattern, because at a single
+# character some awks split at line ends too.
 function items(text, item,   parts, part, i, count) {
   count = 0
-  parts = split(text, part, ",")
+  parts = split(text, part, "[,]")
   for (i = 1; i <= parts; i++) if (trim(part[i]) != "") item[++count] = trim(part[i])
   return count
 }

@@ -21,6 +21,7 @@ mod offline;
 mod process;
 mod program;
 mod purity;
+mod script_parity;
 mod reviews;
 mod shutdown;
 mod support;
