@@ -134,7 +134,7 @@ function check_registry(name, shown, text,   slash, host, path) {
   if (slash && names_host(substr(text, 1, slash - 1))) {
     host = substr(text, 1, slash - 1)
     path = substr(text, slash + 1)
-  } else if (!names_host(text)) {
+  } else if (slash || !names_host(text)) {
     host = ""
     path = text
   }

@@ -83,7 +83,7 @@ impl Prefix {
             return Err(BadPrefix::TrailingSlash);
         }
         let (host, path) = match split_host(text) {
-            (None, whole) if names_host(whole) => (Some(whole), None),
+            (None, whole) if !whole.contains('/') && names_host(whole) => (Some(whole), None),
             (Some(host), path) => (Some(host), Some(path)),
             (None, path) => (None, Some(path)),
         };

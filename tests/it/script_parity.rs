@@ -39,6 +39,7 @@ const ONE_VARIABLE: &[Row] = &[
             "r.example/a.b/c_d/e__f/g---h/0",
             "mirror/team",
             "a/b/c",
+            "a/b.c",
         ],
         &[
             "a..b",
@@ -77,7 +78,6 @@ const ONE_VARIABLE: &[Row] = &[
             "r.example/a-",
             "r.example/a:1",
             "r.example/a@b",
-            "a/b.c",
             "a/B",
             "a/b:1",
             " r.example",
