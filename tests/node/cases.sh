@@ -124,7 +124,7 @@ case_upgrade() { # kubectl set image while Pods are created: none fails, none sl
   local upgrade
   upgrade=$(documented docs/install.md "Upgrade and change settings")
   under_load "set image" typed "$upgrade"
-  [[ $(replicas -o jsonpath='{.items[*].spec.containers[0].image}') == "registry.example/infra/pullgate:2 registry.example/infra/pullgate:2" ]] || die "the replicas have another image"
+  [[ $(each_replica '{.spec.containers[0].image}' | sort -u) == registry.example/infra/pullgate:2 ]] || die "a replica has another image"
 }
 
 case_restart() { # kubectl rollout restart, likewise
@@ -160,10 +160,10 @@ JSON
 
 case_renew() { # --renew and apply while Pods are created: the new certificate is served, nobody restarts, none fails
   local before after text
-  before=$(replicas -o jsonpath='{range .items[*]}{.metadata.name} {.status.containerStatuses[0].restartCount}{"\n"}{end}')
+  before=$(each_replica '{.metadata.name} {.status.containerStatuses[0].restartCount}')
   text=$(documented docs/certificates.md Renew 1)
   under_load "renewal of the certificate" renew_certificate "${text//…/}"
-  after=$(replicas -o jsonpath='{range .items[*]}{.metadata.name} {.status.containerStatuses[0].restartCount}{"\n"}{end}')
+  after=$(each_replica '{.metadata.name} {.status.containerStatuses[0].restartCount}')
   [[ $before == "$after" ]] || die "replicas were replaced or restarted: $before / $after"
 }
 renew_certificate() {
@@ -176,8 +176,9 @@ renew_certificate() {
 }
 all_serve() {
   local address addresses
-  addresses=$(kubectl -n pullgate get pods -l app.kubernetes.io/component=webhook -o jsonpath='{.items[*].status.podIP}')
-  for address in $addresses; do
+  mapfile -t addresses < <(each_replica '{.status.podIP}')
+  ((${#addresses[@]} == 2)) || return 1
+  for address in "${addresses[@]}"; do
     [[ $(scripts/cluster in sh -c "openssl s_client -connect $address:8443 </dev/null 2>/dev/null | openssl x509 -noout -serial") == "$1" ]] || return 1
   done
 }

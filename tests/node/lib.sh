@@ -67,7 +67,9 @@ mutates() { post default '?dryRun=All'; [[ $code == 201 ]] && is_mutated "$body"
 does_not_mutate() { post default '?dryRun=All'; [[ $code == 201 ]] && ! is_mutated "$body"; }
 refuses() { post default '?dryRun=All'; [[ $code == 500 && $body == *pods.pullgate.svc* ]]; }
 
-replicas() { kubectl -n pullgate get pods -l app.kubernetes.io/component=webhook -o name "$@"; }
+replicas() { kubectl -n pullgate get pods -l app.kubernetes.io/component=webhook -o name; }
+# each_replica JSONPATH: a line of each.
+each_replica() { kubectl -n pullgate get pods -l app.kubernetes.io/component=webhook -o jsonpath="{range .items[*]}$1{'\n'}{end}"; }
 rolled_out() { kubectl -n pullgate rollout status deployment/pullgate --timeout "$1" >/dev/null || die "not rolled out in $1"; }
 # Ready, and none that is still going.
 settled() { (($(replicas | wc -l) == 2)) && [[ $(kubectl -n pullgate get deployment pullgate -o jsonpath='{.status.availableReplicas}') == 2 ]]; }

@@ -172,11 +172,12 @@ cgroup_name=pullgate-e2e-$(cksum <<<"$dir" | cut -d' ' -f1)
 cgroup_hierarchies() { awk '$3 == "cgroup" || $3 == "cgroup2" { print $2 }' /proc/mounts; }
 
 make_cgroups() {
-  local hierarchy controller
+  local hierarchy controller controllers
   while read -r hierarchy; do
     # v2: a controller is there in a cgroup only if its parent hands it down.
     if [[ -w $hierarchy/cgroup.subtree_control ]]; then
-      for controller in $(cat "$hierarchy/cgroup.controllers"); do
+      read -ra controllers <"$hierarchy/cgroup.controllers" || true
+      for controller in "${controllers[@]}"; do
         echo "+$controller" >"$hierarchy/cgroup.subtree_control" || true
       done 2>/dev/null
     fi
@@ -233,14 +234,12 @@ node_is_ready() {
     "$dir/bin/kubectl" --kubeconfig "$dir/kubeconfig" wait --for=condition=Ready node/node --timeout 1s
 }
 
-# Flags of the API server: for logs, exec and debug it asks the kubelet.
-for_the_node=(--kubelet-client-certificate pki/admin.crt --kubelet-client-key pki/admin.key
-  --kubelet-preferred-address-types InternalIP --enable-admission-plugins NodeRestriction)
-
-# start_node: returns when Pods run. Expects the control plane.
+# start_node: returns when Pods run. Expects the namespaces.
 start_node() {
   local server
-  cd "$dir" || return
+  # For logs, exec and attach the API server asks the kubelet.
+  start_control_plane --kubelet-client-certificate pki/admin.crt --kubelet-client-key pki/admin.key \
+    --kubelet-preferred-address-types InternalIP --enable-admission-plugins NodeRestriction
   server=$(sed -n 's/.*"https:.*:\([0-9]*\)".*/\1/p' kubeconfig)
   { issue scheduler /CN=system:kube-scheduler client && issue kubelet /O=system:nodes/CN=system:node:node client; } >>openssl.log 2>&1 ||
     give_up openssl "openssl could not make the certificates"
