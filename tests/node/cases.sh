@@ -167,10 +167,13 @@ case_renew() { # --renew and apply while Pods are created: the new certificate i
   [[ $before == "$after" ]] || die "replicas were replaced or restarted: $before / $after"
 }
 renew_certificate() {
-  local start serial
+  local start old serial certificate=$scratch/work/generated/certs/webhook-server-tls.crt
+  old=$(openssl x509 -in "$certificate" -noout -serial)
+  all_serve "$old" || die "not every replica serves the certificate that was generated: $old"
   start=$(now)
   IMAGE_PULL_SECRET=regcred typed "$1"
-  serial=$(openssl x509 -in "$scratch/work/generated/certs/webhook-server-tls.crt" -noout -serial)
+  serial=$(openssl x509 -in "$certificate" -noout -serial)
+  [[ $serial != "$old" ]] || die "--renew renewed nothing: still $old"
   until_ok 180 "the new certificate at every replica" all_serve "$serial"
   measured "from the renewal to both replicas serving it" "$(seconds_since "$start")"
 }
