@@ -67,7 +67,8 @@ case_install_at_once() { # README: script and kubectl apply in one line; 2 ready
   measured "memory of the replicas at rest" "$(replica_memory VmRSS)"
 }
 
-case_pods_run() { # images from the private registry, by the injected secret; not without the webhook
+case_pods_run() { # images from the private registry, by the injected secret; not without the webhook, nor without the secret
+  [[ $(scripts/cluster in curl --silent --output "$scratch/registry" --write-out '%{http_code}' http://127.0.0.1:5000/v2/) == 401 ]] || die "the registry wants no password"
   kubectl -n team run plain --image=docker.io/library/app:1
   kubectl -n team create deployment web --image=app:1
   kubectl -n team wait --for=condition=Ready pod/plain --timeout=30s
@@ -78,10 +79,14 @@ case_pods_run() { # images from the private registry, by the injected secret; no
   typed "$(documented docs/install.md Disable 1)"
   until_ok 5 "Pods that are not changed" does_not_mutate
   kubectl -n team run unchanged --image=docker.io/library/app:1
+  kubectl -n team run nosecret --image=registry.example/tools:1 --image-pull-policy=Always
   until_ok 60 "ImagePullBackOff without the webhook" waiting_for unchanged ImagePullBackOff
+  until_ok 60 "ImagePullBackOff without the secret" waiting_for nosecret ImagePullBackOff
+  kubectl -n team get events --field-selector involvedObject.name=nosecret -o jsonpath='{.items[*].message}' >"$scratch/events"
+  grep -qi -e 'no basic auth credentials' -e '401 unauthorized' "$scratch/events" || die "not for want of a password: $(cat "$scratch/events")"
   typed "$(documented docs/install.md Disable 2)"
   until_ok 10 "the webhook" mutates
-  kubectl -n team delete pod unchanged --grace-period=0 --force 2>/dev/null
+  kubectl -n team delete pod unchanged nosecret --grace-period=0 --force 2>/dev/null
 }
 
 # waiting_for POD REASON
