@@ -62,6 +62,7 @@ case_install_at_once() { # README: script and kubectl apply in one line; 2 ready
   mutated=$(grep -F '"image":"registry.example/app:1"' "$scratch/load.all" | awk -v start="$start" 'NR == 1 { printf "%.2f s", ($1 + $3 - start) / 1000000 }')
   # kubectl apply cannot wait, so this window is there, and docs/install.md says so. It must end by itself.
   measured "registered at once: refused before a replica was ready" "$failed of $requests Pods, within $window"
+  ((${window%.*} < 15)) || die "Pods were refused for $window"
   measured "from the command to the first mutated Pod" "$mutated"
   measured "from the command to two available replicas" "$ready"
   measured "memory of the replicas at rest" "$(replica_memory VmRSS)"
