@@ -64,7 +64,7 @@ case_install_at_once() { # README: script and kubectl apply in one line; 2 ready
   measured "registered at once: refused before a replica was ready" "$failed of $requests Pods, within $window"
   ((${window%.*} < 15)) || die "Pods were refused for $window"
   measured "from the command to the first mutated Pod" "$mutated"
-  measured "from the command to two available replicas" "$ready"
+  measured "from the command to two ready replicas" "$ready"
   measured "memory of the replicas at rest" "$(replica_memory VmRSS)"
 }
 
@@ -220,6 +220,7 @@ kube_system_is_free() {
 
 case_no_replicas() { # no replica at all: refused elsewhere, never in kube-system
   outage "scaled to none and back" scale_to_none_and_back
+  some_refused
 }
 scale_to_none_and_back() {
   kubectl -n pullgate scale deployment/pullgate --replicas=0
@@ -237,18 +238,22 @@ force_delete() {
 }
 
 case_node_restart() { # kubelet and containerd restarted; then with all containers dead, as after a power cut
-  outage "kubelet and containerd restarted" scripts/cluster restart-node
+  outage "kubelet and containerd restarted" restart_node
   outage "all containers killed, kubelet and containerd restarted" power_cut
+}
+restart_node() {
+  scripts/cluster restart-node
+  kube_system_is_free
 }
 power_cut() {
   # shellcheck disable=SC2016 # to be expanded inside
   scripts/cluster in sh -c 'for id in $(ctr --namespace k8s.io tasks list --quiet); do ctr --namespace k8s.io tasks kill --signal SIGKILL "$id"; done'
-  scripts/cluster restart-node
-  kube_system_is_free
+  restart_node
 }
 
 case_namespace_deleted() { # the namespace deleted and applied again, under the registration
   outage "namespace deleted and applied again" delete_namespace_and_apply
+  some_refused
 }
 delete_namespace_and_apply() {
   kubectl delete namespace pullgate

@@ -71,8 +71,8 @@ replicas() { kubectl -n pullgate get pods -l app.kubernetes.io/component=webhook
 # each_replica JSONPATH: a line of each.
 each_replica() { kubectl -n pullgate get pods -l app.kubernetes.io/component=webhook -o jsonpath="{range .items[*]}$1{'\n'}{end}"; }
 rolled_out() { kubectl -n pullgate rollout status deployment/pullgate --timeout "$1" >/dev/null || die "not rolled out in $1"; }
-# Ready, and none that is still going.
-settled() { (($(replicas | wc -l) == 2)) && [[ $(kubectl -n pullgate get deployment pullgate -o jsonpath='{.status.availableReplicas}') == 2 ]]; }
+# Two that are ready, and none that is still going.
+settled() { [[ $(each_replica '{.metadata.deletionTimestamp} {.status.conditions[?(@.type=="Ready")].status}') == $' True\n True' ]]; }
 
 # replica_memory FIELD: MiB of each replica, from the kernel. FIELD is VmRSS (now) or VmHWM (the most there ever was).
 replica_memory() {
@@ -133,6 +133,9 @@ end_load() {
 fails_closed() {
   ((unmutated == 0 && stored == 0)) || die "$unmutated answers ($stored stored Pods) without what the webhook does"
 }
+
+# some_refused: after an outage in which there certainly was no replica: the load notices one.
+some_refused() { ((failed > 0)) || die "no Pod was refused while there was no replica"; }
 
 # none_lost WHAT: after end_load: no Pod failed, none slipped through, and there was load.
 none_lost() {
