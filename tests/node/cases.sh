@@ -11,24 +11,25 @@ secret_of_the_webhook() {
   typed "${text/--docker-password=…/--docker-password=pullgate-e2e}"
 }
 
-# Everything there is, but for what comes and goes by itself.
+# everything FILE: lists there what there is, but for what comes and goes by itself.
 everything() {
   local kind
   kubectl api-resources --verbs=list -o name | sort -u | grep -vx -e events -e events.events.k8s.io -e leases.coordination.k8s.io >"$scratch/kinds"
   while read -r kind; do
     kubectl get "$kind" --all-namespaces --ignore-not-found \
-      -o jsonpath="{range .items[*]}$kind {.metadata.namespace}/{.metadata.name}{'\n'}{end}" 2>/dev/null || true
-  done <"$scratch/kinds" | grep -v -e '^pods[^ ]* load/' | sort
+      -o jsonpath="{range .items[*]}$kind {.metadata.namespace}/{.metadata.name}{'\n'}{end}" 
+  done <"$scratch/kinds" | grep -v -e '^pods[^ ]* load/' | sort >"$1"
+  grep -qx 'namespaces /kube-system' "$1" || die "the list of everything lacks the namespace kube-system"
 }
 
 nothing_left() {
-  everything >"$scratch/after"
+  everything "$scratch/after"
   diff "$scratch/before" "$scratch/after" || die "the uninstallation left or took something (see the difference)"
 }
 
 case_install_register_last() { # docs/install.md: the order in which no Pod is refused, then all of it away again
   local install register uninstall
-  everything >"$scratch/before"
+  everything "$scratch/before"
   install=$(documented docs/install.md "Install, upgrade, disable, uninstall")
   typed "${install%%$'\n'*}"
   secret_of_the_webhook
@@ -192,8 +193,12 @@ all_serve() {
   done
 }
 
-case_memory() { # what a replica takes after all that
-  measured "memory of the replicas after the last load" "$(replica_memory VmRSS); at most $(replica_memory VmHWM)"
+case_memory() { # a replica has taken no more than 12 MiB after all that
+  local goal=12 most
+  most=$(replica_memory VmHWM)
+  measured "memory of the replicas after the last load" "$(replica_memory VmRSS); at most $most (goal: $goal MiB)"
+  [[ $most =~ ^([0-9]+)\.[0-9]\ and\ ([0-9]+)\.[0-9]\ MiB$ ]] || die "not two figures: $most"
+  ((BASH_REMATCH[1] < goal && BASH_REMATCH[2] < goal)) || die "that is more than $goal MiB"
 }
 
 case_disable() { # deleting the registration ends mutation within 2 s, applying it resumes it
@@ -206,7 +211,7 @@ case_disable() { # deleting the registration ends mutation within 2 s, applying 
   begin_load
   sleep 2
   end_load 2
-  ((failed == 0 && unmutated == requests)) || die "of $requests Pods $failed failed and $((requests - failed - unmutated)) were changed without a registration"
+  ((requests > 0 && failed == 0 && unmutated == requests)) || die "of $requests Pods $failed failed and $((requests - failed - unmutated)) were changed without a registration"
   start=$(now)
   typed "$(documented docs/install.md Disable 2)"
   until_ok 10 "the webhook" mutates

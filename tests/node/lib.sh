@@ -122,7 +122,9 @@ end_load() {
     $2 != 201 { failed++ }
     $2 == 201 && !(index($0, "\"image\":\"registry.example/app:1\"") && index($0, "\"imagePullSecrets\":[{\"name\":\"regcred\"}]")) { unmutated++ }
     END { print NR, failed + 0, unmutated + 0 }' "$scratch/load.all")
-  stored=$(kubectl -n load get pods -o jsonpath='{range .items[*]}{.spec.containers[0].image}{"\n"}{end}' | grep -cvx 'registry.example/app:1' || true)
+  kubectl -n load get pods -o jsonpath='{range .items[*]}{.spec.containers[0].image}{"\n"}{end}' >"$scratch/stored"
+  listed=$(wc -l <"$scratch/stored")
+  stored=$(grep -cvx 'registry.example/app:1' "$scratch/stored" || true)
   # From the start of the first that failed to the end of the last.
   window=$(awk '$2 != 201 { if (!first) first = $1; last = $1 + $3 } END { printf "%.2f s", (last - first) / 1000000 }' "$scratch/load.all")
   slowest=$(awk '$3 > most { most = $3 } END { printf "%d ms", most / 1000 }' "$scratch/load.all")
@@ -132,6 +134,7 @@ end_load() {
 # fails_closed: after end_load: what was not refused has what the webhook does.
 fails_closed() {
   ((unmutated == 0 && stored == 0)) || die "$unmutated answers ($stored stored Pods) without what the webhook does"
+  ((listed == requests - failed)) || die "$((requests - failed)) Pods were created, $listed are stored"
 }
 
 # some_refused: after an outage in which there certainly was no replica: the load notices one.
