@@ -4,7 +4,8 @@
 # The whole cluster then lives in a network, a mount and a process namespace of its own. They end with their first process,
 # and with them all other processes, mounts and network interfaces: nothing has to be looked for and undone one by one.
 # Within, /run, /var/lib and /var/log are empty and in memory, so that containerd, kubelet and network plugins can have
-# their usual folders there, some of which cannot be configured. Only cgroups know no such namespace: see remove_cgroups.
+# their usual folders there, some of which cannot be configured. Two things know no such namespace: cgroups, see
+# remove_cgroups, and the kernel's settings that kubelet changes, see node_settings.
 # shellcheck disable=SC2154 # $dir, $components and more are set by scripts/cluster
 
 pod_range=10.88.0.0/16
@@ -51,9 +52,13 @@ enter_node() {
   enter=(nsenter --target "$pid" --net --mount --pid env --chdir "$dir")
 }
 
+# What kubelet writes to /proc/sys of the whole machine unless it reads it there. In the node, files with these values lie over them.
+node_settings="vm/overcommit_memory=1 vm/panic_on_oom=0 kernel/panic=10 kernel/panic_on_oops=1
+  kernel/keys/root_maxkeys=1000000 kernel/keys/root_maxbytes=25000000"
+
 # make_node BIN: makes $dir/bin of the binaries in BIN and the system's, and the namespaces.
 make_node() {
-  local name
+  local name buildah
   mkdir "$dir/bin"
   for name in "$1"/*; do ln -s "$name" "$dir/bin/"; done
   for name in containerd docker-registry; do ln -s "$(command -v "$name")" "$dir/bin/"; done
@@ -64,6 +69,13 @@ make_node() {
   start node -c '
     set -e
     for folder in /run /var/lib /var/log; do mount -t tmpfs -o mode=755 pullgate-e2e "$folder"; done
+    for setting in $3; do
+      [ -e "/proc/sys/${setting%=*}" ] || continue
+      file=/run/sys/${setting%=*}
+      mkdir -p "${file%/*}"
+      echo "${setting#*=}" >"$file"
+      mount --bind "$file" "/proc/sys/${setting%=*}"
+    done
     ip link set lo up
     ip link add pods0 type bridge
     ip address add "$1" dev pods0
@@ -71,17 +83,29 @@ make_node() {
     trap exit TERM
     touch "$2/node.ready"
     while :; do sleep 86400 & wait $!; done # as the first process it also buries those whose parents are gone
-  ' node "$node_address/${pod_range#*/}" "$dir"
+  ' node "$node_address/${pod_range#*/}" "$dir" "$node_settings"
   wait_for node 20 "namespaces" test -e "$dir/node.ready"
   enter_node
 
-  # For callers outside: a kubectl that finds the API server, and a place for images that goes away with the cluster.
+  # For callers outside: a kubectl that finds the API server, and a buildah whose images go away with the cluster.
   rm "$dir/bin/kubectl"
   cat >"$dir/bin/kubectl" <<SH
 #!/bin/sh
 exec nsenter --target $(pid_of node) --net "$1/kubectl" "\$@"
 SH
-  chmod +x "$dir/bin/kubectl"
+  # buildah writes to /run and /var/lib, whatever store it is given: let these be the node's.
+  while read -r buildah; do # not that of another cluster whose `env` is in PATH
+    [[ -e ${buildah%/bin/buildah}/${marker##*/} ]] || break
+  done < <(type -ap buildah)
+  cat >"$dir/bin/buildah" <<SH
+#!/bin/sh
+exec nsenter --target $(pid_of node) --mount --pid env --chdir "\$PWD" "$buildah" "\$@"
+SH
+  chmod +x "$dir/bin/kubectl" "$dir/bin/buildah"
+  # Within, there is nothing to enter.
+  mkdir "$dir/within"
+  ln -s "$1/kubectl" "$buildah" "$dir/within/"
+  printf '[network]\nnetwork_config_dir = "%s"\n' "$dir/images/networks" >"$dir/containers.conf"
   cat >"$dir/storage.conf" <<TOML
 [storage]
 driver = "vfs"
@@ -92,7 +116,7 @@ TOML
 
 # For `env` and for commands in the node.
 node_environment() {
-  printf 'export CONTAINERS_STORAGE_CONF=%q BUILDAH_ISOLATION=chroot\n' "$dir/storage.conf"
+  printf 'export CONTAINERS_STORAGE_CONF=%q CONTAINERS_CONF=%q BUILDAH_ISOLATION=chroot\n' "$dir/storage.conf" "$dir/containers.conf"
 }
 
 start_registry() {
@@ -115,6 +139,8 @@ configure_containerd() {
   # AppArmor profiles would stay in the kernel. Not every root may raise the priority of a process over its own (CAP_SYS_RESOURCE).
   cat >containerd.toml <<TOML
 version = 2
+[plugins."io.containerd.internal.v1.opt"]
+path = "/var/lib/containerd-opt"
 [plugins."io.containerd.grpc.v1.cri"]
 sandbox_image = "localhost/pause:1"
 disable_apparmor = true
@@ -153,13 +179,15 @@ import_pause_image() {
     "${enter[@]}" ctr --namespace k8s.io images import "$dir/pause/image.tar"
 }
 
-buildah_() { CONTAINERS_STORAGE_CONF=$dir/storage.conf BUILDAH_ISOLATION=chroot buildah "$@"; }
+buildah_() {
+  "${enter[@]}" env CONTAINERS_STORAGE_CONF="$dir/storage.conf" CONTAINERS_CONF="$dir/containers.conf" BUILDAH_ISOLATION=chroot "$dir/within/buildah" "$@"
+}
 
 # push_image IMAGE [NAME]: an image of this cluster's own store becomes registry.example/NAME.
 push_image() {
   local name=${2:-${1#localhost/}}
   local file=$dir/push.log
-  "${enter[@]}" env CONTAINERS_STORAGE_CONF="$dir/storage.conf" buildah push --quiet --tls-verify=false \
+  buildah_ push --quiet --tls-verify=false \
     --creds "$registry_user:$registry_password" "$1" "docker://$registry_address/$name" >"$file" 2>&1 || {
     cat "$file" >&2
     fail "'$1' could not be pushed: is it among those of 'eval \"\$(scripts/cluster env)\"; buildah images'?"
@@ -212,6 +240,7 @@ enforceNodeAllocatable: []
 failCgroupV1: false
 failSwapOn: false
 resolvConf: ""
+volumePluginDir: /var/lib/kubelet/volume-plugins
 # The node has no disk of its own to watch, and what it has in memory must not be thrown away.
 localStorageCapacityIsolation: false
 evictionHard: {memory.available: 100Mi}
@@ -231,7 +260,7 @@ start_kubelet() {
 # The kubelet itself is asked too: a node stays Ready for a while when it has gone.
 node_is_ready() {
   api /api/v1/nodes/node/proxy/healthz &&
-    "$dir/bin/kubectl" --kubeconfig "$dir/kubeconfig" wait --for=condition=Ready node/node --timeout 1s
+    KUBECACHEDIR=$dir/kubectl-cache "$dir/bin/kubectl" --kubeconfig "$dir/kubeconfig" wait --for=condition=Ready node/node --timeout 1s
 }
 
 # start_node: returns when Pods run. Expects the namespaces.
