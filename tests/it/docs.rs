@@ -182,6 +182,19 @@ fn the_preview_in_the_readme_is_what_is_printed() {
 }
 
 #[test]
+fn the_readme_installs_as_the_instructions_do() {
+    let (readme, instructions) = (read("README.md"), read("docs/install.md"));
+    let known: BTreeSet<&str> = instructions.split("```").skip(1).step_by(2).flat_map(str::lines).collect();
+    let section = readme.split("\n## ").find(|section| section.starts_with("Install\n")).unwrap();
+    let rows = section.lines().filter(|line| line.starts_with('|'));
+    let in_table = rows.flat_map(codes).filter(|command| command.starts_with("kubectl "));
+    let indented = section.lines().filter_map(|line| line.strip_prefix("    "));
+    let commands: BTreeSet<&str> = in_table.chain(indented.flat_map(|line| line.split(" && "))).collect();
+    assert!(commands.len() > 5, "{commands:?}");
+    assert!(commands.is_subset(&known), "not in docs/install.md: {:?}", &commands - &known);
+}
+
+#[test]
 fn documented_warnings_give_reasons_that_exist() {
     let reasons = [
         Malformed::Identifier,
