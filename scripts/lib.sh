@@ -27,9 +27,9 @@ need() {
     fail "missing: ${packages[*]}. Install them (Debian: sudo apt-get install ${packages[*]}) and run this again."
   fi
   say "installing ${packages[*]}"
-  {
+  { # nothing that is there gives way for it
     apt-get update -qq
-    DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends "${packages[@]}"
+    DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends --no-remove "${packages[@]}"
   } </dev/null >/dev/null || fail "apt-get could not install ${packages[*]}: see above"
 }
 

@@ -107,7 +107,7 @@ start_control_plane() {
   fi
   # Its usual 20 calls a second would make each start 4 s slower, and the tests wait for its Pods.
   start kube-controller-manager --kubeconfig controller-manager.kubeconfig --use-service-account-credentials \
-    --leader-elect=false --secure-port 0 --kube-api-qps 500 --kube-api-burst 1000 \
+    --leader-elect=false --secure-port 0 --kube-api-qps 500 --kube-api-burst 1000 --flex-volume-plugin-dir "$dir/volume-plugins" \
     --root-ca-file pki/ca.crt --service-account-private-key-file pki/service-accounts.key \
     --cluster-signing-cert-file pki/ca.crt --cluster-signing-key-file pki/ca.key
   wait_for kube-controller-manager 120 "ServiceAccount in the namespace default" api /api/v1/namespaces/default/serviceaccounts/default

@@ -15,33 +15,53 @@ registry_name=registry.example # what images are called
 registry_user=puller
 registry_password=pullgate-e2e
 
-# require_node: fails where there can be no node; installs what is missing where that is possible.
+# cannot WHAT...: ends with a status of its own, so that a caller can tell "not on this machine" from a failure.
+cannot() { say "$@"; exit 3; }
+
+# require_node: `cannot` where there can be no node; installs what is missing where that is possible.
 require_node() {
+  local pair absent=()
   if [[ $(uname) != Linux ]] || (($(id -u) != 0)); then
-    fail "--node makes namespaces and runs containers, which takes root on Linux. Elsewhere use any cluster with nodes:" \
+    cannot "--node makes namespaces and runs containers, which takes root on Linux. Elsewhere use any cluster with nodes:" \
       "KUBECONFIG_E2E=<kubeconfig of kind or k3d>. Without --node there is a control plane, which needs neither."
   fi
   case $dir/ in
     /run/* | /var/run/* | /var/lib/* | /var/log/*) fail "PULLGATE_CLUSTER_DIR=$dir cannot be seen on the node: name a folder outside /run, /var/lib and /var/log" ;;
   esac
   unshare --net --mount --pid --fork --mount-proc true 2>/dev/null ||
-    fail "this root may not make namespaces (a container without --privileged?): use KUBECONFIG_E2E=<kubeconfig of kind or k3d>"
-  without_services need ip:iproute2 nsenter:util-linux openssl:openssl containerd:containerd runc:runc /usr/lib/cni/bridge:containernetworking-plugins \
-    docker-registry:docker-registry htpasswd:apache2-utils buildah:buildah busybox:busybox-static
+    cannot "this root may not make namespaces (a container without --privileged?): use KUBECONFIG_E2E=<kubeconfig of kind or k3d>"
+  for pair in ip:iproute2 nsenter:util-linux openssl:openssl containerd:containerd runc:runc /usr/lib/cni/bridge:containernetworking-plugins \
+    docker-registry:docker-registry htpasswd:apache2-utils buildah:buildah busybox:busybox-static; do
+    command -v "${pair%%:*}" >/dev/null || absent+=("$pair")
+  done
+  ((!${#absent[@]})) || (without_services "${absent[@]}")
+  runs_alone "$(command -v busybox)" || fail "$(command -v busybox) needs libraries, which images made of it alone lack: install busybox-static"
 }
 
-# without_services COMMAND...: packages that COMMAND installs do not start their services; ours are processes of the cluster.
+# runs_alone FILE: whether it runs in a folder with nothing else, as in an image FROM scratch.
+runs_alone() (
+  folder=$(mktemp -d)
+  trap 'rm -rf "$folder"' EXIT
+  cp "$1" "$folder/busybox"
+  chroot "$folder" /busybox true 2>/dev/null
+)
+
+# without_services PAIR...: as `need`, but the services of these packages do not start, now or when the machine does:
+# ours are processes of the cluster. Called in a subshell.
 without_services() {
-  local policy=/usr/sbin/policy-rc.d status=0
-  if [[ -e $policy ]]; then
-    "$@"
-    return
+  local pair
+  policy=/usr/sbin/policy-rc.d # not local: the trap comes after the function
+  if [[ ! -e $policy ]]; then
+    trap 'rm -f "$policy"' EXIT
+    trap 'exit 130' INT TERM
+    printf '#!/bin/sh\nexit 101\n' >"$policy"
+    chmod +x "$policy"
   fi
-  printf '#!/bin/sh\nexit 101\n' >"$policy"
-  chmod +x "$policy"
-  ("$@") || status=$?
-  rm -f "$policy"
-  return "$status"
+  need "$@"
+  command -v systemctl >/dev/null || return 0
+  for pair; do
+    case $pair in containerd:* | docker-registry:*) systemctl --quiet disable "${pair#*:}" 2>/dev/null || say "${pair#*:}.service could not be disabled" ;; esac
+  done
 }
 
 # enter_node: from here on `start` and "${enter[@]}" run commands in the namespaces. Fails if they are gone.
