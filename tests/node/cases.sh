@@ -17,7 +17,7 @@ everything() {
   kubectl api-resources --verbs=list -o name | sort -u | grep -vx -e events -e events.events.k8s.io -e leases.coordination.k8s.io >"$scratch/kinds"
   while read -r kind; do
     kubectl get "$kind" --all-namespaces --ignore-not-found \
-      -o jsonpath="{range .items[*]}$kind {.metadata.namespace}/{.metadata.name}{'\n'}{end}" 
+      -o jsonpath="{range .items[*]}$kind {.metadata.namespace}/{.metadata.name}{'\n'}{end}"
   done <"$scratch/kinds" | grep -v -e '^pods[^ ]* load/' | sort >"$1"
   grep -qx 'namespaces /kube-system' "$1" || die "the list of everything lacks the namespace kube-system"
 }
