@@ -190,14 +190,14 @@ impl<'de> SeenKeys<'de> {
     }
 }
 
-/// Defines a struct that is read from a JSON object: `field: Type = "key"`. Absent and null keys leave the
+/// Defines a struct that is read from a JSON object: `field: Type = "key"` (or a constant). Absent and null keys leave the
 /// field empty, unknown keys are skipped, repeated keys (known or not) are an error. The struct borrows for
 /// `'a`, and may have one parameter for the type of a field.
 macro_rules! json_object {
     (
         $(#[$meta:meta])*
         pub struct $name:ident $(<$param:ident>)? {
-            $($(#[$field_meta:meta])* $field:ident: $type:ty = $key:literal),* $(,)?
+            $($(#[$field_meta:meta])* $field:ident: $type:ty = $key:pat),* $(,)?
         }
     ) => {
         $(#[$meta])*

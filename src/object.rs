@@ -43,9 +43,9 @@ json_object! {
     /// The two annotations that rules read.
     pub struct Annotations {
         /// See [`MIRROR_ANNOTATION`].
-        mirror: &'a RawValue = "kubernetes.io/config.mirror",
+        mirror: &'a RawValue = MIRROR_ANNOTATION,
         /// See [`BETA_STORAGE_CLASS_ANNOTATION`].
-        beta_storage_class: Text<'a> = "volume.beta.kubernetes.io/storage-class",
+        beta_storage_class: Text<'a> = BETA_STORAGE_CLASS_ANNOTATION,
     }
 }
 
