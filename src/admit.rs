@@ -137,9 +137,12 @@ impl Outcome {
 
 /// Decides about one request. Never an error: whatever there are no rules for is left as it is.
 #[must_use]
-pub fn admit(policy: &Policy, request: &Request<'_>) -> (Outcome, Verdict) {
+pub fn admit<'a>(
+    policy: &'a Policy,
+    request: &'a Request<'_>,
+    (resource, verb): (Resource, Verb),
+) -> (Outcome, Verdict<'a>) {
     let nothing = |outcome| (outcome, Verdict::default());
-    let (resource, verb) = (Resource::of(request), Verb::of(request));
     let Some(object) = &request.object else { return nothing(Outcome::Unsupported) };
     let scope = match (resource, verb) {
         (Resource::Pods, Verb::Create) => Some(Scope::Create),

@@ -19,7 +19,7 @@ pub struct Admitted<'a> {
     /// How it ended.
     pub outcome: Outcome,
     /// The patch and all that goes with it.
-    pub verdict: &'a Verdict,
+    pub verdict: &'a Verdict<'a>,
     /// Why it was refused.
     pub denial: Option<&'a Denial>,
 }
@@ -34,7 +34,8 @@ pub fn answer(
     observe: impl FnOnce(&Admitted<'_>),
 ) -> Result<Vec<u8>, BadReview> {
     let Decoded { uid, request, unreadable } = review::decode(body)?;
-    let (mut outcome, mut verdict) = admit(policy, &request);
+    let (resource, verb) = (Resource::of(&request), Verb::of(&request));
+    let (mut outcome, mut verdict) = admit(policy, &request, (resource, verb));
     // Only an object that rules are about has to be readable.
     let ours = !matches!(outcome, Outcome::Unsupported | Outcome::Excluded);
     let denial = unreadable.filter(|_| ours).map(|problem| Denial {
@@ -52,8 +53,8 @@ pub fn answer(
     };
     observe(&Admitted {
         uid: &uid,
-        resource: Resource::of(&request),
-        verb: Verb::of(&request),
+        resource,
+        verb,
         request: &request,
         outcome,
         verdict: &verdict,

@@ -186,7 +186,7 @@ impl Metrics {
     }
 
     /// Counts what a verdict holds, and how long it took to reach and write down.
-    pub fn verdict(&self, verdict: &Verdict, seconds: f64) {
+    pub fn verdict(&self, verdict: &Verdict<'_>, seconds: f64) {
         self.duration.observe(seconds);
         for operation in &verdict.operations {
             self.patch_operations.get_or_create(&MutatorLabels { mutator: operation.mutator }).inc();

@@ -4,9 +4,7 @@
 //! the other's absence. Everything else in the object is skipped, so it cannot get lost: patches name single
 //! fields of the raw object.
 
-use serde_json::value::RawValue;
-
-use crate::json::{List, Text, json_object};
+use crate::json::{List, Present, Text, json_object};
 
 /// Marks the API server's copy of a Pod that a kubelet runs from a file.
 pub const MIRROR_ANNOTATION: &str = "kubernetes.io/config.mirror";
@@ -15,7 +13,7 @@ pub const BETA_STORAGE_CLASS_ANNOTATION: &str = "volume.beta.kubernetes.io/stora
 
 json_object! {
     /// A Pod or a `PersistentVolumeClaim`.
-    pub struct Object {
+    pub struct Object at 3 {
         /// Object metadata.
         metadata: Metadata<'a> = "metadata",
         /// The kind's specification.
@@ -25,7 +23,7 @@ json_object! {
 
 json_object! {
     /// `metadata`.
-    pub struct Metadata {
+    pub struct Metadata at 4 {
         /// Empty or absent while a generated name is pending.
         name: Text<'a> = "name",
         /// The prefix of a generated name.
@@ -41,9 +39,9 @@ json_object! {
 
 json_object! {
     /// The two annotations that rules read.
-    pub struct Annotations {
+    pub struct Annotations at 5 {
         /// See [`MIRROR_ANNOTATION`].
-        mirror: &'a RawValue = MIRROR_ANNOTATION,
+        mirror: Present<'a, 5> = MIRROR_ANNOTATION,
         /// See [`BETA_STORAGE_CLASS_ANNOTATION`].
         beta_storage_class: Text<'a> = BETA_STORAGE_CLASS_ANNOTATION,
     }
@@ -51,7 +49,7 @@ json_object! {
 
 json_object! {
     /// `spec` of a Pod or of a claim.
-    pub struct Spec {
+    pub struct Spec at 4 {
         /// Pod: regular containers.
         containers: List<Option<Container<'a>>> = "containers",
         /// Pod: init containers, sidecars included.
@@ -69,7 +67,7 @@ json_object! {
 
 json_object! {
     /// A container of any list.
-    pub struct Container {
+    pub struct Container at 6 {
         /// Unique in the Pod.
         name: Text<'a> = "name",
         /// What it runs.
@@ -81,7 +79,7 @@ json_object! {
 
 json_object! {
     /// A volume.
-    pub struct Volume {
+    pub struct Volume at 6 {
         /// Unique in the Pod.
         name: Text<'a> = "name",
         /// Present when the volume's content is an image.
@@ -91,7 +89,7 @@ json_object! {
 
 json_object! {
     /// `volumes[*].image`.
-    pub struct ImageSource {
+    pub struct ImageSource at 7 {
         /// The image.
         reference: Text<'a> = "reference",
         /// When it is pulled.
@@ -101,7 +99,7 @@ json_object! {
 
 json_object! {
     /// An entry of `imagePullSecrets`.
-    pub struct SecretReference {
+    pub struct SecretReference at 6 {
         /// A Secret of the Pod's namespace.
         name: Text<'a> = "name",
     }
@@ -109,7 +107,7 @@ json_object! {
 
 json_object! {
     /// An entry of `metadata.managedFields`.
-    pub struct ManagedFields {
+    pub struct ManagedFields at 6 {
         /// The tree of fields.
         fields: FieldTree<'a> = "fieldsV1",
     }
@@ -117,7 +115,7 @@ json_object! {
 
 json_object! {
     /// The top of a `fieldsV1` tree.
-    pub struct FieldTree {
+    pub struct FieldTree at 7 {
         /// Fields of the specification.
         spec: SpecFields<'a> = "f:spec",
     }
@@ -125,8 +123,8 @@ json_object! {
 
 json_object! {
     /// Fields below `f:spec`.
-    pub struct SpecFields {
+    pub struct SpecFields at 8 {
         /// The class of a claim.
-        storage_class_name: &'a RawValue = "f:storageClassName",
+        storage_class_name: Present<'a, 8> = "f:storageClassName",
     }
 }

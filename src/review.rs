@@ -10,18 +10,20 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::Serialize;
 use serde::ser::{SerializeMap, Serializer};
+use serde_json::value::RawValue;
 
 use crate::json::{DUPLICATE_KEY, Skipped, Text, is_too_deep, json_object};
 use crate::mutate::Verdict;
+use crate::mutate::image::ORIGINAL_IMAGE;
 use crate::object::Object;
-use crate::patch::Operation;
+use crate::patch::{self, Operation};
 
 const API_VERSION: &str = "admission.k8s.io/v1";
 const KIND: &str = "AdmissionReview";
 
 json_object! {
     /// What the API server posts, with objects of type `O`.
-    pub struct Review<O> {
+    pub struct Review<O> at 1 {
         /// Must be v1: the manifests ask for nothing else.
         api_version: Text<'a> = "apiVersion",
         /// Must be `AdmissionReview`.
@@ -33,7 +35,7 @@ json_object! {
 
 json_object! {
     /// `request`, with objects of type `O`.
-    pub struct RequestOf<O> {
+    pub struct RequestOf<O> at 2 {
         /// Identifies the call; echoed.
         uid: Text<'a> = "uid",
         /// The object's kind.
@@ -60,7 +62,7 @@ pub type Request<'a> = RequestOf<'a, Object<'a>>;
 
 json_object! {
     /// Group, version and kind of an object.
-    pub struct Kind {
+    pub struct Kind at 3 {
         /// Empty for the core group.
         group: Text<'a> = "group",
         /// `v1`
@@ -72,7 +74,7 @@ json_object! {
 
 json_object! {
     /// Group, version and name of a resource.
-    pub struct Resource {
+    pub struct Resource at 3 {
         /// Empty for the core group.
         group: Text<'a> = "group",
         /// `v1`
@@ -137,9 +139,6 @@ pub fn decode(body: &[u8]) -> Result<Decoded<'_>, BadReview> {
         return Err(BadReview::Empty);
     }
     let text = std::str::from_utf8(body).map_err(|_| BadReview::Utf8)?;
-    if is_too_deep(text) {
-        return Err(BadReview::TooDeep);
-    }
     let review: Review<'_, Object<'_>> = match serde_json::from_str(text) {
         Ok(review) => review,
         Err(error) => return unreadable(text, &error),
@@ -160,6 +159,9 @@ fn check_version(api_version: Option<Text<'_>>, kind: Option<Text<'_>>) -> Resul
 
 /// A second look at what could not be read: where the envelope is sound, it is answered.
 fn unreadable<'a>(text: &'a str, error: &serde_json::Error) -> Result<Decoded<'a>, BadReview> {
+    if is_too_deep(text) {
+        return Err(BadReview::TooDeep);
+    }
     let reason = printable(&without_value(&error.to_string()));
     // The first error may hide a repeated key behind it, which this reading finds wherever it is.
     let read = if error.is_data() {
@@ -223,8 +225,8 @@ pub struct Denial {
 ///
 /// # Errors
 /// None in practice: everything in a verdict can be written as JSON.
-pub fn encode_allowed(uid: &str, verdict: &Verdict) -> Result<Vec<u8>, serde_json::Error> {
-    let Verdict { operations, warnings, audit, images: _ } = verdict;
+pub fn encode_allowed(uid: &str, verdict: &Verdict<'_>) -> Result<Vec<u8>, serde_json::Error> {
+    let Verdict { operations, warnings, originals, images: _ } = verdict;
     let patch = if operations.is_empty() { None } else { Some(encode_patch(operations)?) };
     encode(&Response {
         uid,
@@ -233,7 +235,7 @@ pub fn encode_allowed(uid: &str, verdict: &Verdict) -> Result<Vec<u8>, serde_jso
         patch_type: patch.is_some().then_some("JSONPatch"),
         patch,
         warnings: warnings.as_slice(),
-        audit_annotations: AuditAnnotations(audit),
+        audit_annotations: AuditAnnotations(originals),
     })
 }
 
@@ -254,8 +256,14 @@ pub fn encode_denied(uid: &str, denial: &Denial) -> Result<Vec<u8>, serde_json::
     })
 }
 
-fn encode_patch(operations: &[Operation]) -> Result<String, serde_json::Error> {
-    Ok(STANDARD.encode(serde_json::to_vec(operations)?))
+/// The patch as a JSON string that needs no escaping any more.
+fn encode_patch(operations: &[Operation<'_>]) -> Result<Box<RawValue>, serde_json::Error> {
+    let patch = patch::to_json(operations)?;
+    let mut text = String::with_capacity(patch.len() / 3 * 4 + 6);
+    text.push('"');
+    STANDARD.encode_string(patch, &mut text);
+    text.push('"');
+    RawValue::from_string(text)
 }
 
 fn encode(response: &Response<'_>) -> Result<Vec<u8>, serde_json::Error> {
@@ -280,7 +288,7 @@ struct Response<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     patch_type: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    patch: Option<String>,
+    patch: Option<Box<RawValue>>,
     #[serde(skip_serializing_if = "<[String]>::is_empty")]
     warnings: &'a [String],
     #[serde(skip_serializing_if = "AuditAnnotations::is_empty")]
@@ -296,7 +304,8 @@ struct Status<'a> {
     message: &'a str,
 }
 
-struct AuditAnnotations<'a>(&'a [(String, String)]);
+/// Containers and the images that they were to run.
+struct AuditAnnotations<'a>(&'a [(&'a str, &'a str)]);
 
 impl AuditAnnotations<'_> {
     fn is_empty(&self) -> bool {
@@ -309,8 +318,8 @@ impl Serialize for AuditAnnotations<'_> {
         let mut map = serializer.serialize_map(None)?;
         let mut written = HashSet::new();
         // A container and an init container may share a name until the API server refuses the Pod.
-        for (key, value) in self.0.iter().filter(|(key, _)| written.insert(key)) {
-            map.serialize_entry(key, value)?;
+        for (name, image) in self.0.iter().filter(|(name, _)| written.insert(name)) {
+            map.serialize_entry(&[ORIGINAL_IMAGE, name].concat(), image)?;
         }
         map.end()
     }

@@ -72,24 +72,24 @@ impl<'a> Reference<'a> {
             _ if image.len() == 64 && image.bytes().all(|b| b.is_ascii_hexdigit()) => {
                 return Err(Malformed::Identifier);
             }
-            _ if reads_as_digest(image) => return Err(Malformed::BareDigest),
+            _ if image.len() > 64 && reads_as_digest(image) => return Err(Malformed::BareDigest),
             _ => {}
         }
-        let (tagged, digest) = match image.split_once('@') {
+        let (tagged, digest) = match cut(image, b'@') {
             Some((tagged, digest)) => (tagged, Some(digest)),
             None => (image, None),
         };
         // A colon before the last slash belongs to a port.
-        let last_component = tagged.rfind('/').map_or(0, |slash| slash + 1);
-        let (name, tag) = match tagged[last_component..].find(':') {
-            Some(colon) => (&tagged[..last_component + colon], Some(&tagged[last_component + colon + 1..])),
+        let last_component = tagged.bytes().rposition(|b| b == b'/').map_or(0, |slash| slash + 1);
+        let (name, tag) = match cut(&tagged[last_component..], b':') {
+            Some((component, tag)) => (&tagged[..last_component + component.len()], Some(tag)),
             None => (tagged, None),
         };
         let (host, path) = split_host(name);
         if host.is_some_and(|host| !is_host(host)) {
             return Err(Malformed::Host);
         }
-        if !path.split('/').all(is_path_component) {
+        if !is_path(path) {
             return Err(Malformed::Path);
         }
         if tag.is_some_and(|tag| !is_tag(tag)) {
@@ -126,10 +126,16 @@ impl<'a> Reference<'a> {
 /// Splits off the registry by Docker's rule: the first of several components is a host when it holds a `.`
 /// or a `:`, is `localhost`, or has an upper-case letter (which no path may have).
 pub(crate) fn split_host(name: &str) -> (Option<&str>, &str) {
-    match name.split_once('/') {
+    match cut(name, b'/') {
         Some((first, rest)) if names_host(first) => (Some(first), rest),
         _ => (None, name),
     }
+}
+
+/// `split_once` at an ASCII byte: in texts as short as these a plain search is the fastest.
+fn cut(text: &str, at: u8) -> Option<(&str, &str)> {
+    let position = text.bytes().position(|b| b == at)?;
+    Some((&text[..position], &text[position + 1..]))
 }
 
 /// Whether a first component can only be a registry host.
@@ -160,7 +166,7 @@ pub(crate) fn is_host(text: &str) -> bool {
                 None => return rest.is_empty(),
             }
         }
-        None => match text.split_once(':') {
+        None => match cut(text, b':') {
             Some((host, port)) => (host, Some(port)),
             None => (text, None),
         },
@@ -168,7 +174,7 @@ pub(crate) fn is_host(text: &str) -> bool {
     match port {
         Some(port) => is_domain_name(host) && is_port(port),
         // `foo_bar.com` is no domain name, yet runtimes accept it where a path could stand.
-        None => is_domain_name(host) || is_path_component(host),
+        None => is_domain_name(host) || is_path(host),
     }
 }
 
@@ -180,41 +186,34 @@ fn is_port(text: &str) -> bool {
 }
 
 fn is_domain_name(text: &str) -> bool {
-    text.split('.').all(|label| {
-        !label.is_empty()
-            && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
-            && !label.starts_with('-')
-            && !label.ends_with('-')
+    text.as_bytes().split(|b| *b == b'.').all(|label| {
+        matches!(label, [first, .., last] if *first != b'-' && *last != b'-' )
+            && label.iter().all(|b| b.is_ascii_alphanumeric() || *b == b'-')
+            || matches!(label, [only] if only.is_ascii_alphanumeric())
     })
 }
 
-/// `[a-z0-9]+ (("." | "_" | "__" | "-"+) [a-z0-9]+)*`
-pub(crate) fn is_path_component(text: &str) -> bool {
-    let mut separator_start = Some(0); // a component starts as if a separator had to be followed
+/// `component ("/" component)*`, a component being `[a-z0-9]+ (("." | "_" | "__" | "-"+) [a-z0-9]+)*`
+pub(crate) fn is_path(text: &str) -> bool {
     let bytes = text.as_bytes();
+    // Where the component starts, and where the separators start that were read last.
+    let (mut component, mut run) = (0, 0);
     for (i, byte) in bytes.iter().enumerate() {
         match byte {
             b'a'..=b'z' | b'0'..=b'9' => {
-                if let Some(start) = separator_start.take() {
-                    let separator = &bytes[start..i];
-                    let first_of_component = i == 0;
-                    let valid = matches!(separator, b"." | b"_" | b"__")
-                        || (!separator.is_empty() && separator.iter().all(|b| *b == b'-'));
-                    if !first_of_component && !valid {
-                        return false;
-                    }
-                }
-            }
-            b'.' | b'_' | b'-' => {
-                if i == 0 {
+                let separator = &bytes[run..i];
+                let valid = separator.len() < 2 || separator == b"__" || separator.iter().all(|b| *b == b'-');
+                if !valid || (run == component && !separator.is_empty()) {
                     return false;
                 }
-                separator_start.get_or_insert(i);
+                run = i + 1;
             }
+            b'/' if run == i && component < i => (component, run) = (i + 1, i + 1),
+            b'.' | b'_' | b'-' => {}
             _ => return false,
         }
     }
-    separator_start.is_none()
+    run == bytes.len() && component < run
 }
 
 fn is_tag(text: &str) -> bool {
@@ -230,7 +229,7 @@ fn is_digest(text: &str) -> bool {
 
 /// A digest in any mixture of cases: nobody means an image by it.
 fn reads_as_digest(text: &str) -> bool {
-    let Some((algorithm, hex)) = text.split_once(':') else { return false };
+    let Some((algorithm, hex)) = cut(text, b':') else { return false };
     let digits = [("sha256", 64), ("sha384", 96), ("sha512", 128)]
         .into_iter()
         .find_map(|(name, digits)| name.eq_ignore_ascii_case(algorithm).then_some(digits));

@@ -12,7 +12,7 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 
 use super::reference::{
-    LIBRARY, Malformed, Reference, canonical_host, is_host, is_path_component, names_host, split_host,
+    LIBRARY, Malformed, Reference, canonical_host, is_host, is_path, names_host, split_host,
 };
 
 /// How the part of an image that follows the registry is found (`IMAGE_PARSER`).
@@ -90,7 +90,7 @@ impl Prefix {
         if host.is_some_and(|host| !is_host(host)) {
             return Err(BadPrefix::Host);
         }
-        if path.is_some_and(|path| path.len() > MAX_PREFIX_PATH || !path.split('/').all(is_path_component)) {
+        if path.is_some_and(|path| path.len() > MAX_PREFIX_PATH || !is_path(path)) {
             return Err(BadPrefix::Path);
         }
         let canonical = host.map_or(Cow::Borrowed("docker.io"), canonical_host);
@@ -263,5 +263,6 @@ fn longest(index: &Index, key: &str) -> Option<usize> {
     if index.is_empty() {
         return None;
     }
-    key.rmatch_indices('/').find_map(|(slash, _)| index.get(&key[..slash])).copied()
+    let slashes = key.bytes().enumerate().rev().filter(|(_, b)| *b == b'/');
+    slashes.map(|(slash, _)| &key[..slash]).find_map(|prefix| index.get(prefix)).copied()
 }

@@ -4,7 +4,7 @@ use std::cell::OnceCell;
 use std::collections::HashMap;
 
 use crate::object::{Container, Object, Volume};
-use crate::patch::{Step, pointer};
+use crate::patch::Pointer;
 
 /// What a request does to a Pod.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,30 +77,26 @@ pub struct Placed<'a, T> {
 impl<T> Placed<'_, T> {
     /// Pointer to a field of the element.
     #[must_use]
-    pub fn pointer(&self, fields: &[&str]) -> String {
-        let mut steps = vec![Step::Key("spec"), Step::Key(self.list), Step::Index(self.index)];
-        steps.extend(fields.iter().map(|field| Step::Key(field)));
-        pointer(&steps)
+    pub const fn pointer(&self, field: &'static str) -> Pointer {
+        Pointer::Element { list: self.list, index: self.index, field }
     }
 }
 
 impl<'a> PodChange<'a> {
     /// The containers that the request may set: all regular and init containers, or the ephemeral ones that
     /// the old object lacks. (The API server refuses ephemeral containers anywhere else.)
-    #[must_use]
-    pub fn containers(&self) -> Vec<Placed<'a, Container<'a>>> {
-        let lists: &[List] = match self.scope {
+    pub fn containers(&self) -> impl Iterator<Item = Placed<'a, Container<'a>>> {
+        let Self { scope, new, old } = *self;
+        let lists: &[List] = match scope {
             Scope::Create | Scope::Update => &[List::Regular, List::Init],
             Scope::Ephemeral => &[List::Ephemeral],
         };
-        let mut placed = Vec::new();
-        for list in lists {
-            let old = self.old.map_or(&[][..], |old| list.of(old));
-            let elements = place(list.as_str(), list.of(self.new), old, |c| c.name.as_deref().unwrap_or(""));
-            // A merge patch may put the new one first, so position tells nothing.
-            placed.extend(elements.filter(|c| self.scope != Scope::Ephemeral || c.old.is_none()));
-        }
-        placed
+        let placed = lists.iter().flat_map(move |list| {
+            let old = old.map_or(&[][..], |old| list.of(old));
+            place(list.as_str(), list.of(new), old, |c| c.name.as_deref().unwrap_or(""))
+        });
+        // A merge patch may put the new one first, so position tells nothing.
+        placed.filter(move |container| scope != Scope::Ephemeral || container.old.is_none())
     }
 
     /// The volumes that hold an image.
@@ -125,6 +121,9 @@ fn place<'a, T>(
     let by_name = OnceCell::new();
     new.iter().enumerate().filter_map(move |(index, new)| {
         let new = new.as_ref()?;
+        if old.is_empty() {
+            return Some(Placed { list, index, new, old: None });
+        }
         let same_place = old.get(index).and_then(Option::as_ref).filter(|old| name(old) == name(new));
         let old = same_place.or_else(|| {
             by_name

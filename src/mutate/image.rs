@@ -8,14 +8,16 @@ use super::containers::{Placed, PodChange, Scope};
 use super::{ImageOutcome, Verdict};
 use crate::image::{Decision, Kept, RegistryRules};
 use crate::object::{Container, Volume};
-use crate::patch::{Mutator, Operation, Value};
+use crate::patch::{Mutator, Operation, Pointer, Value};
 
+/// What the key of an audit annotation starts with; the container's name follows.
+pub const ORIGINAL_IMAGE: &str = "original-image.";
 /// Longest key of an audit annotation (it is half of a qualified name).
 const MAX_AUDIT_KEY: usize = 63;
 
 /// Appends a `replace` for every image that a rule sends elsewhere, and a warning for every one that cannot be
 /// read.
-pub fn mutate(change: &PodChange<'_>, rules: &RegistryRules, verdict: &mut Verdict) {
+pub fn mutate<'a>(change: &PodChange<'a>, rules: &RegistryRules, verdict: &mut Verdict<'a>) {
     if !rules.is_active() {
         return;
     }
@@ -24,7 +26,7 @@ pub fn mutate(change: &PodChange<'_>, rules: &RegistryRules, verdict: &mut Verdi
             && let Some(rewritten) = decide(rules, image, ("container", &container.new.name), verdict)
         {
             audit(&container, image, verdict);
-            replace(container.pointer(&["image"]), rewritten, verdict);
+            replace(container.pointer("image"), rewritten, verdict);
         }
     }
     for volume in change.image_volumes() {
@@ -32,12 +34,12 @@ pub fn mutate(change: &PodChange<'_>, rules: &RegistryRules, verdict: &mut Verdi
         match change.scope {
             Scope::Create => {
                 if let Some(rewritten) = decide(rules, image, ("volume", &volume.new.name), verdict) {
-                    replace(volume.pointer(&["image", "reference"]), rewritten, verdict);
+                    replace(volume.pointer("image/reference"), rewritten, verdict);
                 }
             }
             Scope::Update => {
                 if let Some(old) = set_back(rules, image, volume.old.and_then(reference)) {
-                    replace(volume.pointer(&["image", "reference"]), old, verdict);
+                    replace(volume.pointer("image/reference"), old, verdict);
                 }
             }
             Scope::Ephemeral => {}
@@ -75,7 +77,7 @@ fn decide(
     rules: &RegistryRules,
     image: &str,
     (kind, name): (&str, &Option<crate::json::Text<'_>>),
-    verdict: &mut Verdict,
+    verdict: &mut Verdict<'_>,
 ) -> Option<String> {
     let (outcome, rewritten) = match rules.decide(image) {
         Decision::Rewrite { image, .. } => (ImageOutcome::Rewritten, Some(image)),
@@ -107,17 +109,19 @@ fn warning(kind: &str, name: Option<&str>, what: &str, why: crate::image::Malfor
     format!("{kind} {name:?}: {what}: {why}")
 }
 
-fn replace(path: String, image: String, verdict: &mut Verdict) {
-    verdict.operations.push(Operation::set(Mutator::Image, true, path, Value::Text(image)));
+fn replace(path: Pointer, image: String, verdict: &mut Verdict<'_>) {
+    verdict.operations.push(Operation::set(Mutator::Image, true, path, Value::Text(image.into())));
 }
 
 /// One key per container: when a later call of the same request finds the same image again, key and value are
 /// the same, and the API server refuses only a changed value.
-fn audit(container: &Placed<'_, Container<'_>>, image: &str, verdict: &mut Verdict) {
+fn audit<'a>(container: &Placed<'a, Container<'a>>, image: &'a str, verdict: &mut Verdict<'a>) {
     let name = container.new.name.as_deref().unwrap_or_default();
-    let key = format!("original-image.{name}");
     let qualified = !name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
-    if qualified && key.len() <= MAX_AUDIT_KEY && name.ends_with(|c: char| c.is_ascii_alphanumeric()) {
-        verdict.audit.push((key, image.to_owned()));
+    if qualified
+        && ORIGINAL_IMAGE.len() + name.len() <= MAX_AUDIT_KEY
+        && name.ends_with(|c: char| c.is_ascii_alphanumeric())
+    {
+        verdict.originals.push((name, image));
     }
 }

@@ -49,13 +49,13 @@ impl ImageOutcome {
 
 /// What admission concludes about one request.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Verdict {
+pub struct Verdict<'a> {
     /// The patch, parents first; empty: no patch.
-    pub operations: Vec<Operation>,
+    pub operations: Vec<Operation<'a>>,
     /// What the author should know.
     pub warnings: Warnings,
-    /// Key and value of audit annotations: the original image per rewritten container.
-    pub audit: Vec<(String, String)>,
+    /// Container and original image of every rewrite, for audit annotations.
+    pub originals: Vec<(&'a str, &'a str)>,
     /// One outcome per image that was looked at.
     pub images: Vec<ImageOutcome>,
 }

@@ -6,14 +6,12 @@
 use super::Verdict;
 use super::containers::{PodChange, Scope};
 use crate::object::{Object, SecretReference};
-use crate::patch::{Mutator, Operation, Reference, Step, Value, pointer};
+use crate::patch::{Mutator, Operation, Pointer, Reference, Value};
 use crate::policy::PullSecrets;
-
-const FIELD: &str = "imagePullSecrets";
 
 /// Adds what is missing, or replaces a list that differs. A stored Pod's list cannot change: on an update it is
 /// only set back to the old list, where our rule makes exactly that out of the new one.
-pub fn mutate(change: &PodChange<'_>, secrets: &PullSecrets, verdict: &mut Verdict) {
+pub fn mutate<'a>(change: &PodChange<'a>, secrets: &'a PullSecrets, verdict: &mut Verdict<'a>) {
     let listed = names(change.new);
     let missing = |name: &&str| !listed.contains(&Some(*name));
     let wanted: Vec<Option<&str>> = if secrets.append {
@@ -32,26 +30,21 @@ pub fn mutate(change: &PodChange<'_>, secrets: &PullSecrets, verdict: &mut Verdi
     }
     let spec = change.new.spec.as_ref();
     if spec.is_none() {
-        push(false, &[Step::Key("spec")], Value::Empty {}, verdict);
+        push(false, "/spec", Value::Empty {}, verdict);
     }
     if secrets.append && !listed.is_empty() {
-        for name in wanted.iter().skip(listed.len()).flatten() {
-            let path = [Step::Key("spec"), Step::Key(FIELD), Step::End];
-            push(false, &path, Value::Reference(to(name)), verdict);
+        for name in wanted.into_iter().skip(listed.len()).flatten() {
+            push(false, "/spec/imagePullSecrets/-", Value::Reference(Reference { name }), verdict);
         }
         return;
     }
     let present = spec.is_some_and(|spec| spec.image_pull_secrets.is_some());
-    let list = wanted.iter().flatten().map(|name| to(name)).collect();
-    push(present, &[Step::Key("spec"), Step::Key(FIELD)], Value::References(list), verdict);
+    let list = wanted.into_iter().flatten().map(|name| Reference { name }).collect();
+    push(present, "/spec/imagePullSecrets", Value::References(list), verdict);
 }
 
-fn push(present: bool, path: &[Step<'_>], value: Value, verdict: &mut Verdict) {
-    verdict.operations.push(Operation::set(Mutator::PullSecret, present, pointer(path), value));
-}
-
-fn to(name: &str) -> Reference {
-    Reference { name: name.to_owned() }
+fn push<'a>(present: bool, path: &'static str, value: Value<'a>, verdict: &mut Verdict<'a>) {
+    verdict.operations.push(Operation::set(Mutator::PullSecret, present, Pointer::Field(path), value));
 }
 
 /// The listed names in order; none for an entry without one.

@@ -5,12 +5,15 @@
 //! the author sent.
 
 use super::Verdict;
-use crate::object::{BETA_STORAGE_CLASS_ANNOTATION, Metadata, Object};
-use crate::patch::{Mutator, Operation, Step, Value, pointer};
+use crate::object::{Metadata, Object};
+use crate::patch::{Mutator, Operation, Pointer, Value};
 use crate::policy::StorageClass;
 
+/// [`crate::object::BETA_STORAGE_CLASS_ANNOTATION`] as a pointer writes it.
+const BETA_ANNOTATION: &str = "/metadata/annotations/volume.beta.kubernetes.io~1storage-class";
+
 /// Sets the class where the author named none, or, when forced, wherever it differs.
-pub fn mutate(claim: &Object<'_>, class: &StorageClass, verdict: &mut Verdict) {
+pub fn mutate<'a>(claim: &Object<'_>, class: &'a StorageClass, verdict: &mut Verdict<'a>) {
     let annotation = claim
         .metadata
         .as_ref()
@@ -21,17 +24,13 @@ pub fn mutate(claim: &Object<'_>, class: &StorageClass, verdict: &mut Verdict) {
     }
     // The annotation is read before the field, so a forced class that left it alone would have no effect.
     if annotation.is_some_and(|named| named != class.name) {
-        let path =
-            [Step::Key("metadata"), Step::Key("annotations"), Step::Key(BETA_STORAGE_CLASS_ANNOTATION)];
-        set(true, &path, class, verdict);
+        set(true, BETA_ANNOTATION, Value::Text(class.name.as_str().into()), verdict);
     }
     if field != Some(&class.name) {
         if claim.spec.is_none() {
-            let parent = pointer(&[Step::Key("spec")]);
-            let operation = Operation::set(Mutator::StorageClass, false, parent, Value::Empty {});
-            verdict.operations.push(operation);
+            set(false, "/spec", Value::Empty {}, verdict);
         }
-        set(field.is_some(), &[Step::Key("spec"), Step::Key("storageClassName")], class, verdict);
+        set(field.is_some(), "/spec/storageClassName", Value::Text(class.name.as_str().into()), verdict);
     }
 }
 
@@ -46,7 +45,6 @@ fn author_named(metadata: Option<&Metadata<'_>>, field: Option<&str>) -> bool {
     }
 }
 
-fn set(present: bool, path: &[Step<'_>], class: &StorageClass, verdict: &mut Verdict) {
-    let value = Value::Text(class.name.clone());
-    verdict.operations.push(Operation::set(Mutator::StorageClass, present, pointer(path), value));
+fn set<'a>(present: bool, path: &'static str, value: Value<'a>, verdict: &mut Verdict<'a>) {
+    verdict.operations.push(Operation::set(Mutator::StorageClass, present, Pointer::Field(path), value));
 }

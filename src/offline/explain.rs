@@ -10,7 +10,7 @@ use crate::policy::Policy;
 /// A paragraph for every image of a new Pod; `outcome` is how its admission ended.
 pub(super) fn images(object: &Object<'_>, policy: &Policy, outcome: Outcome, namespace: &str) -> Vec<String> {
     let pod = PodChange { scope: Scope::Create, new: object, old: None };
-    let containers = pod.containers().into_iter().filter_map(|container| {
+    let containers = pod.containers().filter_map(|container| {
         let kind = if container.list == "initContainers" { "init container" } else { "container" };
         Some((kind, container.new.name.as_deref(), image_to_admit(&pod, &container)?))
     });

@@ -7,9 +7,10 @@ use json_patch::Patch;
 use serde_json::Value;
 
 use super::explain;
-use crate::admit::{Outcome, admit};
+use crate::admit::{Outcome, Resource, Verb, admit};
 use crate::json::Text;
 use crate::object::Object;
+use crate::patch;
 use crate::policy::Policy;
 use crate::review::{Kind, Request};
 
@@ -147,7 +148,7 @@ fn admit_part(
         object: Some(object.clone()),
         ..Request::default()
     };
-    let (outcome, verdict) = admit(policy, &request);
+    let (outcome, verdict) = admit(policy, &request, (Resource::of(&request), Verb::of(&request)));
     // As in an answer: only an object that rules are about has to be readable.
     if let Some(problem) = unreadable.filter(|_| outcome != Outcome::Excluded) {
         // The position is one in JSON that the author never saw.
@@ -155,7 +156,7 @@ fn admit_part(
         return Err(format!("cannot be read: {problem}"));
     }
     let explanations = explain::images(&object, policy, outcome, namespace);
-    let patch = serde_json::to_value(&verdict.operations).and_then(serde_json::from_value::<Patch>);
+    let patch = patch::to_json(&verdict.operations).and_then(|json| serde_json::from_str::<Patch>(&json));
     patch
         .map_err(|error| error.to_string())
         .and_then(|patch| json_patch::patch(part, &patch).map_err(|error| error.to_string()))

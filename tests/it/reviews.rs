@@ -71,7 +71,7 @@ fn ephemeral_containers_without_the_old_object_get_their_images_only() {
     let object = format!(r#""object":{{"spec":{{"ephemeralContainers":{containers}}}}}"#);
     let mut paths = Vec::new();
     answer(&everything(), request("UPDATE", "ephemeralcontainers", &object).as_bytes(), |admitted| {
-        paths = admitted.verdict.operations.iter().map(|operation| operation.path.clone()).collect();
+        paths = admitted.verdict.operations.iter().map(|operation| operation.path.to_string()).collect();
     })
     .unwrap();
     assert_eq!(paths, ["/spec/ephemeralContainers/0/image"]);
@@ -90,4 +90,44 @@ fn what_is_decoded_and_answered_is_bounded_by_more_than_the_bytes_of_the_body() 
     let object = format!(r#""object":{{"metadata":{{"annotations":{{{}}}}}}}"#, keys.join(","));
     let error = answered(&request("CREATE", "", &object)).unwrap_err().to_string();
     assert!(error.contains("an object has more than 10000 keys"), "{error}");
+}
+
+/// Each place knows how deep it lies, so each is tried just below the limit and at it.
+#[test]
+fn nesting_is_bounded_to_the_level_wherever_it_is() {
+    let places = [
+        (1, "%"),
+        (2, r#""request":{%}"#),
+        (3, r#""request":{"kind":{%}}"#),
+        (3, r#""request":{"resource":{%}}"#),
+        (3, r#""request":{"object":{%}}"#),
+        (3, r#""request":{"oldObject":{%}}"#),
+        (4, r#""request":{"object":{"spec":{%}}}"#),
+        (6, r#""request":{"object":{"spec":{"containers":[{%}]}}}"#),
+        (6, r#""request":{"object":{"spec":{"initContainers":[{%}]}}}"#),
+        (6, r#""request":{"object":{"spec":{"ephemeralContainers":[{%}]}}}"#),
+        (6, r#""request":{"object":{"spec":{"volumes":[{%}]}}}"#),
+        (7, r#""request":{"object":{"spec":{"volumes":[{"image":{%}}]}}}"#),
+        (6, r#""request":{"object":{"spec":{"imagePullSecrets":[{%}]}}}"#),
+        (4, r#""request":{"object":{"metadata":{%}}}"#),
+        (5, r#""request":{"object":{"metadata":{"annotations":{%}}}}"#),
+        (6, r#""request":{"object":{"metadata":{"managedFields":[{%}]}}}"#),
+        (7, r#""request":{"object":{"metadata":{"managedFields":[{"fieldsV1":{%}}]}}}"#),
+        (8, r#""request":{"object":{"metadata":{"managedFields":[{"fieldsV1":{"f:spec":{%}}}]}}}"#),
+    ];
+    let keys = ["x", "kubernetes.io/config.mirror", "f:storageClassName"];
+    for (level, place) in places {
+        for key in keys {
+            let body = |depth: usize| {
+                let (open, close) = ("[".repeat(depth - level), "]".repeat(depth - level));
+                let uid = if level == 1 { r#","request":{"uid":"u"}"# } else { "" };
+                let place = place.replace('%', &format!(r#""{key}":{open}{close}"#));
+                let place = place.replacen(r#""request":{"#, r#""request":{"uid":"u","#, 1);
+                format!(r#"{{"apiVersion":"admission.k8s.io/v1","kind":"AdmissionReview",{place}{uid}}}"#)
+            };
+            assert!(answered(&body(127)).is_ok(), "{place} {key}");
+            let error = answered(&body(128)).unwrap_err();
+            assert!(error.to_string().contains("128 or more levels deep"), "{place} {key}: {error}");
+        }
+    }
 }
