@@ -123,8 +123,10 @@ pub struct Metrics {
     registry: Registry,
     requests: Family<RequestLabels, Counter>,
     duration: Histogram,
-    patch_operations: Family<MutatorLabels, Counter>,
-    images: Family<ImageLabels, Counter>,
+    /// In the order of [`Mutator::ALL`]: these are counted for every container, so nothing is looked up.
+    patch_operations: [Counter; Mutator::ALL.len()],
+    /// In the order of [`ImageOutcome::ALL`].
+    images: [Counter; ImageOutcome::ALL.len()],
     certificate_expiration: Gauge<f64, AtomicU64>,
     reloads: Family<ReloadLabels, Counter>,
 }
@@ -132,11 +134,15 @@ pub struct Metrics {
 impl Default for Metrics {
     fn default() -> Self {
         let mut registry = Registry::with_prefix("pullgate");
+        let (patch_operations, images) =
+            (Family::<MutatorLabels, Counter>::default(), Family::<ImageLabels, Counter>::default());
         let metrics = Self {
             requests: Family::default(),
             duration: Histogram::new(DURATION_BUCKETS),
-            patch_operations: Family::default(),
-            images: Family::default(),
+            // A series that exists from the start can be alerted on.
+            patch_operations: Mutator::ALL
+                .map(|mutator| patch_operations.get_or_create(&MutatorLabels { mutator }).clone()),
+            images: ImageOutcome::ALL.map(|outcome| images.get_or_create(&ImageLabels { outcome }).clone()),
             certificate_expiration: Gauge::default(),
             reloads: Family::default(),
             registry: Registry::default(),
@@ -148,8 +154,8 @@ impl Default for Metrics {
             "Time from a whole request to its answer",
             metrics.duration.clone(),
         );
-        registry.register("patch_operations", "JSON Patch operations", metrics.patch_operations.clone());
-        registry.register("images", "Images by what became of them", metrics.images.clone());
+        registry.register("patch_operations", "JSON Patch operations", patch_operations);
+        registry.register("images", "Images by what became of them", images);
         registry.register(
             "tls_certificate_expiration_timestamp_seconds",
             "When the serving certificate expires",
@@ -161,13 +167,7 @@ impl Default for Metrics {
             "Version of pullgate",
             Info::new([("version", env!("CARGO_PKG_VERSION"))]),
         );
-        // A series that exists from the start can be alerted on.
-        for mutator in Mutator::ALL {
-            drop(metrics.patch_operations.get_or_create(&MutatorLabels { mutator }));
-        }
-        for outcome in ImageOutcome::ALL {
-            drop(metrics.images.get_or_create(&ImageLabels { outcome }));
-        }
+        // These too exist from the start.
         for outcome in [CallOutcome::BadRequest, CallOutcome::Overloaded, CallOutcome::Panicked] {
             let (resource, operation) = (Resource::Other, Verb::Other);
             drop(metrics.requests.get_or_create(&RequestLabels { resource, operation, outcome }));
@@ -189,10 +189,10 @@ impl Metrics {
     pub fn verdict(&self, verdict: &Verdict<'_>, seconds: f64) {
         self.duration.observe(seconds);
         for operation in &verdict.operations {
-            self.patch_operations.get_or_create(&MutatorLabels { mutator: operation.mutator }).inc();
+            self.patch_operations[operation.mutator as usize].inc();
         }
         for outcome in &verdict.images {
-            self.images.get_or_create(&ImageLabels { outcome: *outcome }).inc();
+            self.images[*outcome as usize].inc();
         }
     }
 
@@ -216,5 +216,16 @@ impl Metrics {
         let mut text = String::new();
         prometheus_client::encoding::text::encode(&mut text, &self.registry)?;
         Ok(text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counters_are_found_by_position() {
+        assert!(Mutator::ALL.iter().enumerate().all(|(i, mutator)| *mutator as usize == i));
+        assert!(ImageOutcome::ALL.iter().enumerate().all(|(i, outcome)| *outcome as usize == i));
     }
 }
