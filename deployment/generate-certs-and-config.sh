@@ -22,6 +22,7 @@ Options that may also be given as a variable (IMAGE, NAMESPACE, REPLICAS, OUT, .
   --replicas N                    replicas (2)
   --out FOLDER                    where to write, relative to the current folder (generated)
   --failure-policy Fail|Ignore    what becomes of a Pod while no replica answers (Fail)
+  --register at-once|when-ready   by `kubectl apply` itself, or by a Job that waits for a replica (at-once)
   --deployment-pull-secret NAME   Secret, in that namespace, with which the webhook's own image is pulled
 
 Other options:
@@ -119,8 +120,8 @@ read_options() {
       (--renew) renew=certificate; continue ;;
       (--renew-ca) renew=ca; continue ;;
       (--check) check_only=yes; continue ;;
-      (--image=* | --namespace=* | --replicas=* | --out=* | --failure-policy=* | --deployment-pull-secret=* | --days=* | --set=*) value=${option#*=} option=${option%%=*} ;;
-      (--image | --namespace | --replicas | --out | --failure-policy | --deployment-pull-secret | --days | --set)
+      (--image=* | --namespace=* | --replicas=* | --out=* | --failure-policy=* | --register=* | --deployment-pull-secret=* | --days=* | --set=*) value=${option#*=} option=${option%%=*} ;;
+      (--image | --namespace | --replicas | --out | --failure-policy | --register | --deployment-pull-secret | --days | --set)
         [ $# -gt 0 ] || fail "$option: expected a value after it"
         value=$1
         shift ;;
@@ -132,6 +133,7 @@ read_options() {
       (--replicas) replicas=$value ;;
       (--out) out=$value ;;
       (--failure-policy) failure_policy=$value ;;
+      (--register) register=$value ;;
       (--deployment-pull-secret) pull_secret=$value ;;
       (--days) days=$value ;;
       (--set) set_setting "$value" ;;
@@ -149,6 +151,7 @@ check_parameters() {
   esac
   check REPLICAS "$replicas" '[1-9][0-9]{0,2}' "a number from 1 to 999"
   check FAILURE_POLICY "$failure_policy" 'Fail|Ignore' "Fail or Ignore"
+  check REGISTER "$register" 'at-once|when-ready' "at-once or when-ready"
   [ -z "$pull_secret" ] || check DEPLOYMENT_PULL_SECRET "$pull_secret" "$label(\.$label)*" "the name of a Secret"
   check --days "$days" '[1-9][0-9]{0,3}' "a number from 1 to 9999"
   [ -n "$out" ] || fail "OUT is empty: name the folder to write"
@@ -306,6 +309,25 @@ template_variables() {
   fi
 }
 
+# manifest NAME: from its template, in $work.
+manifest() { fill "$here/$1.yaml.tmpl" > "$work/$1.yaml"; }
+
+# The registration is a manifest like the others, or what a Job is given to apply when a replica is ready.
+manifests() {
+  manifest 10-namespace
+  manifest 20-certificate
+  manifest 30-deployment
+  manifest 40-webhook-configuration
+  [ "$register" = when-ready ] || return 0
+  mkdir "$work/registration"
+  mv "$work/40-webhook-configuration.yaml" "$work/$registration_file"
+  export registration job
+  registration=$(cat "$work/$registration_file")
+  # Another name for any other content.
+  job=pullgate-register-$({ cat "$here/40-register.yaml.tmpl"; printf '%s\n' "$registration" "$image" "$pull_secret"; } | cksum | cut -d ' ' -f 1)
+  manifest 40-register
+}
+
 # --- the folder --------------------------------------------------------------------------------------
 
 # Never writes into a folder that holds something else: its .gitignore hides all, and kubectl would apply the rest.
@@ -325,12 +347,22 @@ open_folder() {
 move_into_place() {
   local file
   for file in ca.key ca.crt "$key" "$certificate"; do [ ! -e "$work/$file" ] || mv -f "$work/$file" "$out/certs/$file"; done
+  # What only the other way to register has.
+  if [ "$register" = when-ready ]; then
+    rm -f "$out/40-webhook-configuration.yaml"
+    mkdir -p "$out/registration"
+    mv -f "$work/$registration_file" "$out/$registration_file"
+  elif [ -e "$out/40-register.yaml" ]; then
+    rm -f "$out/40-register.yaml" "$out/$registration_file"
+    rmdir "$out/registration" 2> /dev/null || true
+    warn "the way to register has changed: what was for the Job stays in the cluster; docs/install.md says how it is removed"
+  fi
   for file in "$work"/*.yaml; do mv -f "$file" "$out/"; done
 }
 
 image=${IMAGE-} namespace=${NAMESPACE:-pullgate} replicas=${REPLICAS:-2} out=${OUT-generated}
-failure_policy=${FAILURE_POLICY:-Fail} pull_secret=${DEPLOYMENT_PULL_SECRET-} days=365 renew='' check_only=''
-key=webhook-server-tls.key certificate=webhook-server-tls.crt
+failure_policy=${FAILURE_POLICY:-Fail} register=${REGISTER:-at-once} pull_secret=${DEPLOYMENT_PULL_SECRET-} days=365 renew='' check_only=''
+key=webhook-server-tls.key certificate=webhook-server-tls.crt registration_file=registration/webhook-configuration.yaml
 read_options "$@"
 check_parameters
 read_settings
@@ -343,10 +375,7 @@ command -v openssl > /dev/null || fail "openssl is not installed: it makes the c
 open_folder
 certificates
 template_variables
-for template in "$here"/*.yaml.tmpl; do
-  manifest=${template##*/}
-  fill "$template" > "$work/${manifest%.tmpl}"
-done
+manifests
 move_into_place
 echo "settings:${given:- none}"
 echo "manifests: $out, for kubectl apply -f"

@@ -4,13 +4,14 @@ use std::io::{self, IsTerminal as _, Write as _};
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
-use log::{error, info, warn};
+use log::{LevelFilter, error, info, warn};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
 
 use crate::certs::self_signed;
-use crate::config::{Config, ConfigError, Raw, Serving, Tls, load_policy};
+use crate::config::{Config, ConfigError, LogFormat, Logging, Raw, Serving, Tls, load_policy};
 use crate::image::analysis::Notice;
+use crate::register::{self, RegisterError};
 use crate::webhook::tls::{Files, TlsError};
 use crate::webhook::{App, ServeError, Stop, Stopped, start, tls};
 use crate::{logging, offline};
@@ -32,6 +33,8 @@ enum Command {
     Webhook(WebhookArgs),
     /// Apply the same rules to manifests, without a cluster, and print the result
     Mutate(offline::Options),
+    /// Wait for a replica of a Deployment, then register a webhook with the API server
+    Register(register::Options),
 }
 
 #[derive(Debug, Args)]
@@ -47,6 +50,7 @@ pub fn run() -> ExitCode {
     match Cli::parse().command {
         Command::Webhook(WebhookArgs { check }) => webhook(check),
         Command::Mutate(options) => mutate(&options),
+        Command::Register(options) => register(&options),
     }
 }
 
@@ -97,6 +101,30 @@ fn mutate(options: &offline::Options) -> ExitCode {
             ExitCode::from(offline::run_process(options, &policy))
         }
         Err(errors) => unusable(&errors),
+    }
+}
+
+fn register(options: &register::Options) -> ExitCode {
+    let format = if io::stderr().is_terminal() { LogFormat::Text } else { LogFormat::Json };
+    logging::init(Logging { level: LevelFilter::Info, format });
+    let ended: io::Result<_> = actix_web::rt::System::new().block_on(async {
+        let (mut terminate, mut interrupt) =
+            (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+        Ok(tokio::select! {
+            ended = register::register(options) => ended.map_err(|problem| {
+                let status = if matches!(problem, RegisterError::TimedOut { .. }) { 1 } else { UNUSABLE };
+                (problem.to_string(), status)
+            }),
+            _ = terminate.recv() => Err(("ended by SIGTERM".to_owned(), 1)),
+            _ = interrupt.recv() => Err(("ended by SIGINT".to_owned(), 1)),
+        })
+    });
+    match ended.unwrap_or_else(|problem| Err((problem.to_string(), 1))) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err((problem, status)) => {
+            error!("{problem}");
+            ExitCode::from(status)
+        }
     }
 }
 

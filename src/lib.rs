@@ -23,5 +23,6 @@ pub mod object;
 pub mod offline;
 pub mod patch;
 pub mod policy;
+pub mod register;
 pub mod review;
 pub mod webhook;

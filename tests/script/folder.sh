@@ -62,6 +62,7 @@ case_a_folder_with_other_things_is_left_alone() {
 case_it_needs_openssl_and_posix_tools_only() {
   tools_only openssl
   generate IMAGE=a/b:1 REGISTRY=r.example
+  generate IMAGE=a/b:1 REGISTRY=r.example REGISTER=when-ready
   generate IMAGE=a/b:1 REGISTRY=r.example -- --renew
   [ -s generated/40-webhook-configuration.yaml ]
 }

@@ -16,6 +16,15 @@ case_each_parameter_is_a_variable_and_a_flag_in_both_spellings() {
   [ ! -e no ]
 }
 
+case_the_way_to_register_is_a_variable_and_a_flag_in_both_spellings() {
+  generate IMAGE=a/b:1 REGISTRY=r.example REGISTER=when-ready
+  cp -R generated variable
+  generate IMAGE=a/b:1 REGISTRY=r.example REGISTER=at-once -- --register when-ready
+  diff -r variable generated
+  generate IMAGE=a/b:1 REGISTRY=r.example -- --register=when-ready
+  diff -r variable generated
+}
+
 case_the_settings_are_the_variables_of_the_program() {
   # All but those that the manifests fix.
   sed -n 's/^ *[a-z_]* = "\([A-Z_]*\)",$/\1/p' "$root/src/config/raw.rs" | grep -v '^TLS_' | sort > program
@@ -49,6 +58,8 @@ case_wrong_parameters_are_refused_and_nothing_is_written() {
   done
   for replicas in 0 -1 two 1.5 01 1000; do refused "REPLICAS=\"$replicas\": expected a number from 1 to 999" generate IMAGE=a/b:1 REPLICAS="$replicas"; done
   refused 'FAILURE_POLICY="fail": expected Fail or Ignore' generate IMAGE=a/b:1 FAILURE_POLICY=fail
+  for register in later at-onc 'at-once|when-ready' $'when-ready\n'; do refused "REGISTER=\"" generate IMAGE=a/b:1 REGISTER="$register"; done
+  refused 'REGISTER="later": expected at-once or when-ready' generate IMAGE=a/b:1 -- --register later
   refused 'DEPLOYMENT_PULL_SECRET="a: b": expected the name of a Secret' generate IMAGE=a/b:1 DEPLOYMENT_PULL_SECRET='a: b'
   refused 'DEPLOYMENT_PULL_SECRET="a..b": expected' generate IMAGE=a/b:1 DEPLOYMENT_PULL_SECRET=a..b
   refused '--days="0": expected a number' generate IMAGE=a/b:1 -- --days 0
@@ -122,6 +133,6 @@ case_help_says_how_and_writes_nothing() {
   generate -- --help > long
   generate -- -h > short
   same long short
-  for word in --image --namespace --replicas --out --failure-policy --deployment-pull-secret --set --days --renew --renew-ca --check; do grep -qF -e "  $word" long; done
+  for word in --image --namespace --replicas --out --failure-policy --register --deployment-pull-secret --set --days --renew --renew-ca --check; do grep -qF -e "  $word" long; done
   [ ! -e generated ]
 }

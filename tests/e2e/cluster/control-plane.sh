@@ -74,11 +74,11 @@ YAML
 # api PATH: asks the API server as administrator.
 api() { "$dir/bin/kubectl" --kubeconfig "$dir/kubeconfig" --request-timeout 5s get --raw "$1"; }
 
-# start_control_plane [FLAG...]: returns when Pods can be created in the namespace `default`. Expects $dir with bin in it.
-# The FLAGs are for the API server.
+# start_control_plane PORT [FLAG...]: returns when Pods can be created in the namespace `default`. Expects $dir with bin in it.
+# PORT and FLAGs are for the API server.
 start_control_plane() {
-  local port
-  port=$(free_port)
+  local port=$1
+  shift
   cd "$dir" || return
   make_certificates >openssl.log 2>&1 || give_up openssl "openssl could not make the certificates"
   print_kubeconfig admin "$port" >kubeconfig

@@ -97,13 +97,14 @@ make_node() {
       mount --bind "$file" "/proc/sys/${setting%=*}"
     done
     ip link set lo up
+    ip address add "$4/32" dev lo
     ip link add pods0 type bridge
     ip address add "$1" dev pods0
     ip link set pods0 up
     trap exit TERM
     touch "$2/node.ready"
     while :; do sleep 86400 & wait $!; done # as the first process it also buries those whose parents are gone
-  ' node "$node_address/${pod_range#*/}" "$dir" "$node_settings"
+  ' node "$node_address/${pod_range#*/}" "$dir" "$node_settings" "$api_service_ip"
   wait_for node 20 "namespaces" test -e "$dir/node.ready"
   enter_node
 
@@ -285,15 +286,15 @@ node_is_ready() {
 
 # start_node: returns when Pods run. Expects the namespaces.
 start_node() {
-  local server
-  # For logs, exec and attach the API server asks the kubelet.
-  start_control_plane --kubelet-client-certificate pki/admin.crt --kubelet-client-key pki/admin.key \
+  local port=443
+  # Pods look for the API server at the address and port of the Service `kubernetes`. There being no proxy, it listens there.
+  # For logs, exec and attach it asks the kubelet.
+  start_control_plane $port --bind-address 0.0.0.0 --kubelet-client-certificate pki/admin.crt --kubelet-client-key pki/admin.key \
     --kubelet-preferred-address-types InternalIP --enable-admission-plugins NodeRestriction
-  server=$(sed -n 's/.*"https:.*:\([0-9]*\)".*/\1/p' kubeconfig)
   { issue scheduler /CN=system:kube-scheduler client && issue kubelet /O=system:nodes/CN=system:node:node client; } >>openssl.log 2>&1 ||
     give_up openssl "openssl could not make the certificates"
-  print_kubeconfig scheduler "$server" >scheduler.kubeconfig
-  print_kubeconfig kubelet "$server" >kubelet.kubeconfig
+  print_kubeconfig scheduler $port >scheduler.kubeconfig
+  print_kubeconfig kubelet $port >kubelet.kubeconfig
 
   start kube-scheduler --kubeconfig scheduler.kubeconfig --leader-elect=false --secure-port 0
   start_registry

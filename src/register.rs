@@ -1,0 +1,242 @@
+//! `pullgate register`: registers a webhook once one of its replicas can answer.
+//!
+//! ```text
+//! file --read--> registration
+//! Deployment, asked every 500 ms --missing--> nothing is --apply--> MutatingWebhookConfiguration
+//! ```
+//! The only part of the program that talks to the API server, in a process of its own that ends when it is done:
+//! `docs/decisions/0013-register-when-ready.md`.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use clap::Args;
+use k8s_openapi::api::admissionregistration::v1::MutatingWebhookConfiguration;
+use k8s_openapi::api::apps::v1::Deployment;
+use kube::api::{Patch, PatchParams};
+use kube::config::{InClusterError, KubeConfigOptions, Kubeconfig, KubeconfigError};
+use kube::{Api, Client, Config};
+use log::{info, warn};
+use serde_json::{Value, json};
+use tokio::time::{sleep, timeout};
+
+use crate::offline::yaml;
+
+/// Who the API server records as the owner of what is registered.
+const FIELD_MANAGER: &str = "pullgate";
+/// Pods wait for the registration no longer than this after a replica is available.
+const PAUSE: Duration = Duration::from_millis(500);
+/// For a single answer of the API server; after that it is asked again.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// What `pullgate register` is told.
+#[derive(Debug, Args)]
+pub struct Options {
+    /// One MutatingWebhookConfiguration, in YAML or JSON
+    #[arg(long, value_name = "PATH")]
+    pub file: PathBuf,
+    /// Namespace of the Deployment
+    #[arg(long, value_name = "NAME")]
+    pub namespace: String,
+    /// Deployment that needs an available replica first
+    #[arg(long, value_name = "NAME")]
+    pub deployment: String,
+    /// How to reach the API server [default: as a Pod does, with the token of its ServiceAccount]
+    #[arg(long, value_name = "PATH")]
+    pub kubeconfig: Option<PathBuf>,
+    /// How long to wait for all of it
+    #[arg(long, value_name = "SECONDS", default_value_t = 600, value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    pub timeout: u64,
+}
+
+/// Why nothing was registered.
+#[derive(Debug, thiserror::Error)]
+pub enum RegisterError {
+    /// The file cannot be read.
+    #[error("{}: cannot be read: {problem}", path.display())]
+    Unreadable {
+        /// `--file`.
+        path: PathBuf,
+        /// What the system says.
+        problem: io::Error,
+    },
+    /// The file is something else.
+    #[error(
+        "{}: expected one MutatingWebhookConfiguration of admissionregistration.k8s.io/v1 with a name, in YAML or JSON, found {found}",
+        path.display()
+    )]
+    NoRegistration {
+        /// `--file`.
+        path: PathBuf,
+        /// What it is instead.
+        found: String,
+    },
+    /// The kubeconfig cannot be used.
+    #[error("{}: {problem}", path.display())]
+    Kubeconfig {
+        /// `--kubeconfig`.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: KubeconfigError,
+    },
+    /// There is no ServiceAccount to be had.
+    #[error("no ServiceAccount of a Pod: {0}; outside of a cluster give --kubeconfig")]
+    NoServiceAccount(InClusterError),
+    /// The API server's address or certificates make no client.
+    #[error("no client for the API server: {0}")]
+    NoClient(String),
+    /// The API server will not have the content of the file.
+    #[error("{}: refused by the API server: {problem}", path.display())]
+    Refused {
+        /// `--file`.
+        path: PathBuf,
+        /// Its message.
+        problem: String,
+    },
+    /// Time is up.
+    #[error("nothing is registered after {seconds} s (--timeout): {reason}")]
+    TimedOut {
+        /// `--timeout`.
+        seconds: u64,
+        /// What was missing last.
+        reason: String,
+    },
+}
+
+/// Waits until the Deployment has an available replica, and registers what is in the file.
+///
+/// What the API server answers meanwhile, rights that are not there yet included, is logged and asked again.
+///
+/// # Errors
+///
+/// When the file or the way to the API server cannot be used, or when time is up.
+pub async fn register(options: &Options) -> Result<(), RegisterError> {
+    let Options { file, namespace, deployment, kubeconfig, timeout: seconds } = options;
+    // Now, too, so that a wrong file is not told of only when a replica is there.
+    read(file)?;
+    let client = client(kubeconfig.as_deref()).await?;
+    let deployments = Api::<Deployment>::namespaced(client.clone(), namespace);
+    let mut reason = String::from("the API server has not answered");
+    let attempts = async {
+        loop {
+            let problem = match deployments.get(deployment).await {
+                Err(error) => Some(said(&error)),
+                Ok(found) => match missing(&found) {
+                    Some(missing) => Some(format!("Deployment {namespace}/{deployment} {missing}")),
+                    None => apply(&client, file).await?,
+                },
+            };
+            let Some(problem) = problem else { return Ok(()) };
+            // Once, and not twice a second.
+            if problem != reason {
+                warn!(reason = problem.as_str(); "waiting");
+                reason = problem;
+            }
+            sleep(PAUSE).await;
+        }
+    };
+    match timeout(Duration::from_secs(*seconds), attempts).await {
+        Ok(ended) => ended,
+        Err(_) => Err(RegisterError::TimedOut { seconds: *seconds, reason }),
+    }
+}
+
+/// What keeps a Deployment from counting as one that answers; `None` when nothing does.
+fn missing(deployment: &Deployment) -> Option<&'static str> {
+    let status = deployment.status.as_ref();
+    // Until the last change is seen, the count is that of what was there before.
+    if status.and_then(|status| status.observed_generation) < deployment.metadata.generation {
+        return Some("has a change that its controller has not seen yet");
+    }
+    let available = status.and_then(|status| status.available_replicas).unwrap_or_default();
+    (available < 1).then_some("has no available replica")
+}
+
+/// Registers what the file says now; otherwise returns why that has to be tried again.
+async fn apply(client: &Client, file: &Path) -> Result<Option<String>, RegisterError> {
+    let registration = read(file)?;
+    match registered(client, &registration).await {
+        Ok(()) => {
+            let name = registration["metadata"]["name"].as_str().unwrap_or_default();
+            info!(name, webhooks = names(&registration).count(); "registered");
+            Ok(None)
+        }
+        Err(kube::Error::Api(status)) if matches!(status.code, 400 | 422) => {
+            Err(RegisterError::Refused { path: file.to_owned(), problem: status.message })
+        }
+        Err(error) => Ok(Some(said(&error))),
+    }
+}
+
+/// By server-side apply, which creates by name: `create` can then be granted for that one name.
+async fn registered(client: &Client, registration: &Value) -> Result<(), kube::Error> {
+    let name = registration["metadata"]["name"].as_str().unwrap_or_default();
+    let api = Api::<MutatingWebhookConfiguration>::all(client.clone());
+    let params = PatchParams::apply(FIELD_MANAGER);
+    let applied = api.patch(name, &params.clone().force(), &Patch::Apply(registration)).await?;
+    // Webhooks that another manager (`kubectl apply`) put there have survived that.
+    if applied.webhooks.iter().flatten().any(|webhook| names(registration).all(|name| name != webhook.name)) {
+        let only = json!({"webhooks": registration["webhooks"]});
+        api.patch(name, &params, &Patch::Merge(&only)).await?;
+    }
+    Ok(())
+}
+
+/// Names of the webhooks in a registration.
+fn names(registration: &Value) -> impl Iterator<Item = &str> {
+    let webhooks = registration["webhooks"].as_array();
+    webhooks.into_iter().flatten().filter_map(|webhook| webhook["name"].as_str())
+}
+
+fn read(path: &Path) -> Result<Value, RegisterError> {
+    let text = std::fs::read_to_string(path)
+        .map_err(|problem| RegisterError::Unreadable { path: path.to_owned(), problem })?;
+    only_registration(&text).map_err(|found| RegisterError::NoRegistration { path: path.to_owned(), found })
+}
+
+/// The one registration in a text, or what is found instead.
+fn only_registration(text: &str) -> Result<Value, String> {
+    let mut documents = yaml::read(text);
+    let (Some(document), None) = (documents.pop(), documents.pop()) else {
+        return Err(format!("{} objects", yaml::read(text).len()));
+    };
+    let value = document.value.map_err(|error| error.to_string())?;
+    let field = |pointer: &str| value.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
+    let (version, kind) = (field("/apiVersion"), field("/kind"));
+    if (version, kind) != ("admissionregistration.k8s.io/v1", "MutatingWebhookConfiguration") {
+        return Err(format!("apiVersion {version:?}, kind {kind:?}"));
+    }
+    if field("/metadata/name").is_empty() {
+        return Err(String::from("none"));
+    }
+    Ok(value)
+}
+
+async fn client(kubeconfig: Option<&Path>) -> Result<Client, RegisterError> {
+    let mut config = match kubeconfig {
+        None => Config::incluster().map_err(RegisterError::NoServiceAccount)?,
+        Some(path) => {
+            let problem = |problem| RegisterError::Kubeconfig { path: path.to_owned(), problem };
+            let read = Kubeconfig::read_from(path).map_err(problem)?;
+            Config::from_custom_kubeconfig(read, &KubeConfigOptions::default()).await.map_err(problem)?
+        }
+    };
+    // There is one place that tries again, and it says so.
+    config.default_retry = false;
+    config.connect_timeout = Some(PATIENCE);
+    config.read_timeout = Some(PATIENCE);
+    Client::try_from(config).map_err(|error| RegisterError::NoClient(said(&error)))
+}
+
+/// The API server's own words, or what kept it from having any.
+fn said(error: &kube::Error) -> String {
+    if let kube::Error::Api(status) = error {
+        return status.message.clone();
+    }
+    let mut deepest: &dyn std::error::Error = error;
+    while let Some(source) = deepest.source() {
+        deepest = source;
+    }
+    format!("the API server cannot be asked: {deepest}")
+}
