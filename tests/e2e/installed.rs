@@ -17,23 +17,34 @@ fn settings(excluded: &str) -> Vec<(&str, &str)> {
 #[test]
 fn all_generated_manifests_are_accepted_by_a_server_side_dry_run() {
     let space = Space::new();
-    for extra in [
-        &[][..],
-        &[("FAILURE_POLICY", "Ignore"), ("REPLICAS", "1"), ("DEPLOYMENT_PULL_SECRET", "regcred")],
-        &[("PORT", "9443"), ("HEALTH_PORT", "9080"), ("LOG_LEVEL", "debug"), ("LOG_FORMAT", "json")],
-        &[("SHUTDOWN_DELAY_SECONDS", "3"), ("MAX_BODY_BYTES", "30000000"), ("IMAGE_PARSER", "distribution")],
+    let usual = 8;
+    for (extra, objects) in [
+        (&[][..], usual),
+        (&[("FAILURE_POLICY", "Ignore"), ("REPLICAS", "1"), ("DEPLOYMENT_PULL_SECRET", "regcred")], usual),
+        (&[("PORT", "9443"), ("HEALTH_PORT", "9080"), ("LOG_LEVEL", "debug"), ("LOG_FORMAT", "json")], usual),
+        (
+            &[
+                ("SHUTDOWN_DELAY_SECONDS", "3"),
+                ("MAX_BODY_BYTES", "30000000"),
+                ("IMAGE_PARSER", "distribution"),
+            ],
+            usual,
+        ),
+        // With the Job and what it needs, and the registration in a folder of its own.
+        (&[("REGISTER", "when-ready"), ("DEPLOYMENT_PULL_SECRET", "regcred")], usual + 7),
     ] {
         let generated = Generated::new(&[settings("excluded,elsewhere").as_slice(), extra].concat());
         // A dry run of what is in a namespace needs the namespace.
         kubectl("create namespace").word(&generated.namespace).ok();
         let manifests = generated.path("");
-        let applied =
-            kubectl("apply --dry-run=server --server-side --validate=strict -f").word(&manifests).run();
+        let applied = kubectl("apply --dry-run=server --server-side --validate=strict --recursive -f")
+            .word(&manifests)
+            .run();
         kubectl("delete namespace --wait=false").word(&generated.namespace).ok();
         assert!(applied.succeeded(), "{extra:?}: {}", applied.err);
         assert!(!applied.err.contains("Warning"), "{extra:?}: {}", applied.err);
         let lines = applied.out.lines().filter(|line| line.ends_with("(server dry run)")).count();
-        assert_eq!(lines, 8, "{}", applied.out);
+        assert_eq!(lines, objects, "{}", applied.out);
     }
     drop(space);
 }

@@ -22,6 +22,7 @@ mod webhook;
 mod neighbour;
 mod network;
 mod pods;
+mod register;
 mod reinvocation;
 mod updates;
 mod workloads;

@@ -28,7 +28,9 @@ const CORE: &str = "tag:yaml.org,2002:";
 
 /// Reads every document of a chunk, with the line that each starts on.
 pub(super) fn compose(chunk: &Chunk<'_>) -> Result<Vec<(usize, Value)>, ReadError> {
-    let options: Options = granit_parser::options! { simple_key_max_lookahead: MAX_KEY };
+    // Comments are off by default, until another crate below (kube) turns the parser's feature on for all.
+    let options: Options =
+        granit_parser::options! { simple_key_max_lookahead: MAX_KEY, emit_comments: false };
     let events = Parser::new_from_str_with_options(&chunk.text, options);
     let mut composer = Composer { events, skipped: chunk.first_line - 1, anchors: HashMap::new(), copied: 0 };
     let mut documents = Vec::new();
