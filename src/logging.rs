@@ -21,6 +21,10 @@ pub fn init(logging: Logging) {
     // The libraries below report what clients do, garbage on a port included: that is not for them to say.
     builder.filter_level(level.min(LevelFilter::Warn)).filter_module("pullgate", level);
     builder.filter_module("actix_http", LevelFilter::Off);
+    // Nor is it for these: what a call of the API server comes to is returned to who made it.
+    for library in ["kube_client", "rustls_platform_verifier"] {
+        builder.filter_module(library, LevelFilter::Off);
+    }
     if builder.format(write).target(Target::Stderr).try_init().is_err() {
         log::debug!("logging is set up already");
     }

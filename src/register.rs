@@ -208,7 +208,7 @@ fn only_registration(text: &str) -> Result<Value, String> {
         return Err(format!("apiVersion {version:?}, kind {kind:?}"));
     }
     if field("/metadata/name").is_empty() {
-        return Err(String::from("none"));
+        return Err(String::from("one without"));
     }
     Ok(value)
 }
@@ -239,4 +239,30 @@ fn said(error: &kube::Error) -> String {
         deepest = source;
     }
     format!("the API server cannot be asked: {deepest}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn deployment(generation: i64, status: &Value) -> Deployment {
+        serde_json::from_value(json!({"metadata": {"generation": generation}, "status": status})).unwrap()
+    }
+
+    #[test]
+    fn a_deployment_answers_with_a_replica_that_is_available_now() {
+        let unseen = Some("has a change that its controller has not seen yet");
+        let none = Some("has no available replica");
+        for (generation, status, expected) in [
+            (1, json!(null), unseen),
+            (1, json!({}), unseen),
+            // Of what was there before the last change: perhaps scaled to none since.
+            (2, json!({"observedGeneration": 1, "availableReplicas": 2}), unseen),
+            (2, json!({"observedGeneration": 2}), none),
+            (2, json!({"observedGeneration": 2, "readyReplicas": 2, "unavailableReplicas": 2}), none),
+            (2, json!({"observedGeneration": 2, "availableReplicas": 1, "unavailableReplicas": 1}), None),
+        ] {
+            assert_eq!(missing(&deployment(generation, &status)), expected, "{status}");
+        }
+    }
 }

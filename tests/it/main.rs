@@ -21,6 +21,7 @@ mod offline;
 mod process;
 mod program;
 mod purity;
+mod register;
 mod reviews;
 mod script_parity;
 mod shutdown;

@@ -69,6 +69,21 @@ fn pure_modules_use_nothing_from_outside() {
     assert!(found.is_empty(), "forbidden in pure modules:\n{}", found.join("\n"));
 }
 
+/// What the network reaches holds nothing worth stealing: the webhook has no client for the API server.
+#[test]
+fn nothing_but_register_can_reach_the_api_server() {
+    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let naming = |words: &[&str]| -> Vec<PathBuf> {
+        let has = |path: &PathBuf| {
+            let text = fs::read_to_string(path).unwrap();
+            words.iter().any(|word| text.contains(word))
+        };
+        sources(&src).into_iter().filter(has).collect()
+    };
+    assert_eq!(naming(&["kube::", "k8s_openapi::"]), [src.join("register.rs")]);
+    assert_eq!(naming(&["crate::register", "register::register"]), [src.join("cli.rs")]);
+}
+
 #[test]
 fn no_source_file_is_longer_than_a_sitting() {
     let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");

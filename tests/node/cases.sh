@@ -1,5 +1,6 @@
 # shellcheck shell=bash
-# The cases, in the order in which they run; sourced by tests/node/run. Each leaves pullgate as installed, but for the last.
+# The cases, in the order in which they run; sourced by tests/node/run. From install_at_once on each leaves pullgate as
+# installed, but for the last.
 # shellcheck disable=SC2154 # variables of tests/node/run and lib.sh
 
 export DEPLOYMENT_PULL_SECRET=regcred # the webhook's own image is in the registry that wants a password, too
@@ -33,7 +34,7 @@ case_install_register_last() { # docs/install.md: the order in which no Pod is r
   install=$(documented docs/install.md "Install, upgrade, disable, uninstall")
   typed "${install%%$'\n'*}"
   secret_of_the_webhook
-  register=$(documented docs/install.md "When no replica answers")
+  register=$(documented docs/install.md "When it is registered" 1)
   begin_load
   typed "$register"
   until_ok 5 "the webhook" mutates
@@ -44,6 +45,62 @@ case_install_register_last() { # docs/install.md: the order in which no Pod is r
   typed "$uninstall"
   nothing_left
   note "nothing is left among $(wc -l <"$scratch/kinds") kinds: $(tr '\n' ' ' <"$scratch/kinds")"
+}
+
+case_install_when_ready() { # docs/install.md: one kubectl apply and a Job that registers; no Pod is refused, whatever the image
+  local install
+  install=$(documented docs/install.md "When it is registered" 2)
+  typed "${install%%$'\n'*}"
+  secret_of_the_webhook
+  none_refused "${install#*$'\n'}" mutates
+  measured "registered when ready: refused before a replica was ready" "0 of $requests Pods"
+  measured "from kubectl apply to the first mutated Pod" "$mutated"
+  until_ok 60 "two replicas that are ready" settled
+
+  typed "$(documented docs/install.md Disable 1)"
+  until_ok 2 "Pods that are not changed" does_not_mutate
+  until_ok 10 "the Job to be gone" no_jobs
+  none_refused "$(documented docs/install.md Disable 3)" mutates
+  measured "the same, applied again after it was disabled" "$mutated"
+  typed "$(documented docs/install.md Uninstall 2)"
+  nothing_left
+
+  # An image that is not there: nobody else notices. With the right one it is as if nothing had been.
+  typed "${install%%$'\n'*}"
+  secret_of_the_webhook
+  none_refused "${install//pullgate:1/pullgate:none}" cannot_be_pulled
+  [[ -z $(kubectl get mutatingwebhookconfiguration -o name) ]] || die "registered without a replica"
+  none_refused "$install" mutates
+  until_ok 60 "two replicas, and no others" settled
+  [[ -n $(kubectl -n pullgate get jobs -o name) ]] || die "the Job that cannot start is gone by itself: docs/install.md says otherwise"
+  typed "$(documented docs/install.md "When it is registered" 4)"
+  until_ok 10 "the Job to be gone" no_jobs
+  typed "$(documented docs/install.md Uninstall 2)"
+  nothing_left
+}
+# none_refused COMMANDS CONDITION: while Pods are created, until CONDITION. Sets `mutated`, the time until the first was.
+none_refused() {
+  local start
+  begin_load
+  sleep 1 # load before, so that there is something to lose
+  start=$(now)
+  typed "$1"
+  until_ok 60 "the condition $2" "$2"
+  end_load 1
+  ((requests > 0 && failed == 0)) || die "$failed of $requests Pods were refused"
+  note "$requests Pods, 0 refused, $unmutated from before the registration"
+  # Once one was mutated, all are that are asked for afterwards.
+  mutated=$(awk -v start="$start" '
+    index($0, "\"image\":\"registry.example/app:1\"") { if (!end) end = $1 + $3; next }
+    end && $1 > end { late++ }
+    END { if (late) exit 1; printf "%.2f s", (end - start) / 1000000 }' "$scratch/load.all") || die "a Pod was created unchanged after one that was mutated"
+}
+no_jobs() { [[ -z $(kubectl -n pullgate get jobs -o name) ]]; }
+# All of them, the Job's as well.
+cannot_be_pulled() {
+  local reasons
+  reasons=$(kubectl -n pullgate get pods -o jsonpath='{range .items[*]}{.status.containerStatuses[0].state.waiting.reason}{"\n"}{end}')
+  [[ $(grep -cx -e ErrImagePull -e ImagePullBackOff <<<"$reasons") == 3 && $(wc -l <<<"$reasons") == 3 ]]
 }
 
 case_install_at_once() { # README: script and kubectl apply in one line; 2 ready replicas within a minute

@@ -208,6 +208,14 @@ fn scalars_keys_and_tags_are_read_as_kubectl_reads_them() {
     }
 }
 
+/// The parser reports them as soon as any crate of the program asks it to.
+#[test]
+fn comments_are_no_values_wherever_they_stand() {
+    let text =
+        "# a\n---\n# b\nlist: # c\n# d\n- 1 # e\n# f\n- x: 2\n  # g\n  y: 3\nflow: [ # h\n  4, # i\n]\n# j\n";
+    assert_eq!(one(text), Ok(json!({"list": [1, {"x": 2, "y": 3}], "flow": [4]})));
+}
+
 #[test]
 fn anchors_aliases_and_merge_keys_work() {
     let text = "\

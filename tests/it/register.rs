@@ -1,0 +1,108 @@
+//! `pullgate register` as it is started, as far as it gets without an API server.
+
+use std::fs;
+use std::path::Path;
+
+use tempfile::TempDir;
+
+use crate::program::Program;
+use crate::support::{SOON, eventually};
+
+const GOOD: &str = "apiVersion: admissionregistration.k8s.io/v1\nkind: MutatingWebhookConfiguration\nmetadata: {name: pullgate}\n";
+
+/// Of an API server that is not there: nobody listens on the port.
+const KUBECONFIG: &str = r#"
+clusters: [{name: c, cluster: {server: "https://127.0.0.1:1"}}]
+users: [{name: u, user: {token: secret}}]
+contexts: [{name: c, context: {cluster: c, user: u}}]
+current-context: c
+"#;
+
+/// A folder with a registration and a kubeconfig.
+fn folder() -> TempDir {
+    let folder = TempDir::new().unwrap();
+    fs::write(folder.path().join("registration.yaml"), GOOD).unwrap();
+    fs::write(folder.path().join("kubeconfig"), KUBECONFIG).unwrap();
+    folder
+}
+
+fn register(folder: &Path, more: &[&str]) -> Program {
+    let file = folder.join("registration.yaml");
+    let usual =
+        ["register", "--file", file.to_str().unwrap(), "--namespace", "pullgate", "--deployment", "pullgate"];
+    Program::run(&[&usual, more].concat(), &[])
+}
+
+/// Exit code and standard error of a start that fails.
+fn fails(folder: &Path, more: &[&str]) -> (Option<i32>, String) {
+    let mut program = register(folder, more);
+    let status = program.exits_within(SOON);
+    (status.code(), program.stderr())
+}
+
+#[test]
+fn a_file_that_is_no_registration_is_refused_by_name() {
+    let folder = folder();
+    let file = folder.path().join("registration.yaml");
+    let two = format!("{GOOD}---\n{GOOD}");
+    for (content, found) in [
+        ("", "found 0 objects"),
+        (&two, "found 2 objects"),
+        ("a: [", "found line 1: "),
+        ("[]", r#"found apiVersion \"\", kind \"\""#),
+        ("apiVersion: v1\nkind: Secret", r#"found apiVersion \"v1\", kind \"Secret\""#),
+        (&GOOD.replace("Mutating", "Validating"), r#"kind \"ValidatingWebhookConfiguration\""#),
+        (&GOOD.replace("pullgate", "''"), "found one without"),
+    ] {
+        fs::write(&file, content).unwrap();
+        let (code, stderr) = fails(folder.path(), &[]);
+        assert_eq!(code, Some(2), "{content}: {stderr}");
+        assert!(stderr.contains("registration.yaml: expected one MutatingWebhookConfiguration"), "{stderr}");
+        assert!(stderr.contains(found), "{found}: {stderr}");
+    }
+    fs::remove_file(&file).unwrap();
+    let (code, stderr) = fails(folder.path(), &[]);
+    assert_eq!(code, Some(2), "{stderr}");
+    assert!(stderr.contains("registration.yaml: cannot be read"), "{stderr}");
+}
+
+#[test]
+fn without_a_way_to_the_api_server_it_says_what_to_give() {
+    let folder = folder();
+    let (code, stderr) = fails(folder.path(), &[]);
+    assert_eq!(code, Some(2), "{stderr}");
+    assert!(stderr.contains("no ServiceAccount") && stderr.contains("--kubeconfig"), "{stderr}");
+    let config = folder.path().join("kubeconfig");
+    fs::write(&config, "clusters: 1").unwrap();
+    let (code, stderr) = fails(folder.path(), &["--kubeconfig", config.to_str().unwrap()]);
+    assert_eq!(code, Some(2), "{stderr}");
+    assert!(stderr.contains(config.to_str().unwrap()), "{stderr}");
+}
+
+#[test]
+fn an_api_server_that_does_not_answer_is_asked_until_time_is_up() {
+    let folder = folder();
+    let config = folder.path().join("kubeconfig");
+    let (code, stderr) = fails(folder.path(), &["--timeout", "1", "--kubeconfig", config.to_str().unwrap()]);
+    assert_eq!(code, Some(1), "{stderr}");
+    let [waiting, ended] = stderr.lines().collect::<Vec<_>>()[..] else { panic!("two lines: {stderr}") };
+    let reason = "the API server cannot be asked: Connection refused";
+    assert!(waiting.contains(r#""message":"waiting""#) && waiting.contains(reason), "{waiting}");
+    assert!(
+        ended.contains("nothing is registered after 1 s (--timeout)") && ended.contains(reason),
+        "{ended}"
+    );
+}
+
+#[test]
+fn a_signal_ends_it() {
+    let folder = folder();
+    let config = folder.path().join("kubeconfig");
+    for signal in ["TERM", "INT"] {
+        let mut program = register(folder.path(), &["--kubeconfig", config.to_str().unwrap()]);
+        eventually("it to wait", || program.stderr().contains("waiting").then_some(()));
+        program.signal(signal);
+        assert_eq!(program.exits_within(SOON).code(), Some(1), "{signal}");
+        assert!(program.stderr().contains(&format!("ended by SIG{signal}")), "{}", program.stderr());
+    }
+}
