@@ -14,7 +14,7 @@ use std::time::Duration;
 use clap::Args;
 use k8s_openapi::api::admissionregistration::v1::MutatingWebhookConfiguration;
 use k8s_openapi::api::apps::v1::Deployment;
-use kube::api::{Patch, PatchParams};
+use kube::api::{ApiResource, DynamicObject, Patch, PatchParams};
 use kube::config::{InClusterError, KubeConfigOptions, Kubeconfig, KubeconfigError};
 use kube::{Api, Client, Config};
 use log::{info, warn};
@@ -116,7 +116,11 @@ pub async fn register(options: &Options) -> Result<(), RegisterError> {
     // Now, too, so that a wrong file is not told of only when a replica is there.
     read(file)?;
     let client = client(kubeconfig.as_deref()).await?;
-    let deployments = Api::<Deployment>::namespaced(client.clone(), namespace);
+    let deployments = Api::<DynamicObject>::namespaced_with(
+        client.clone(),
+        namespace,
+        &ApiResource::erase::<Deployment>(&()),
+    );
     let mut reason = String::from("the API server has not answered");
     let attempts = async {
         loop {
@@ -143,14 +147,13 @@ pub async fn register(options: &Options) -> Result<(), RegisterError> {
 }
 
 /// What keeps a Deployment from counting as one that answers; `None` when nothing does.
-fn missing(deployment: &Deployment) -> Option<&'static str> {
-    let status = deployment.status.as_ref();
+fn missing(deployment: &DynamicObject) -> Option<&'static str> {
+    let status = |field: &str| deployment.data["status"][field].as_i64().unwrap_or_default();
     // Until the last change is seen, the count is that of what was there before.
-    if status.and_then(|status| status.observed_generation) < deployment.metadata.generation {
+    if status("observedGeneration") < deployment.metadata.generation.unwrap_or_default() {
         return Some("has a change that its controller has not seen yet");
     }
-    let available = status.and_then(|status| status.available_replicas).unwrap_or_default();
-    (available < 1).then_some("has no available replica")
+    (status("availableReplicas") < 1).then_some("has no available replica")
 }
 
 /// Registers what the file says now; otherwise returns why that has to be tried again.
@@ -172,11 +175,12 @@ async fn apply(client: &Client, file: &Path) -> Result<Option<String>, RegisterE
 /// By server-side apply, which creates by name: `create` can then be granted for that one name.
 async fn registered(client: &Client, registration: &Value) -> Result<(), kube::Error> {
     let name = registration["metadata"]["name"].as_str().unwrap_or_default();
-    let api = Api::<MutatingWebhookConfiguration>::all(client.clone());
+    let resource = ApiResource::erase::<MutatingWebhookConfiguration>(&());
+    let api = Api::<DynamicObject>::all_with(client.clone(), &resource);
     let params = PatchParams::apply(FIELD_MANAGER);
     let applied = api.patch(name, &params.clone().force(), &Patch::Apply(registration)).await?;
     // Webhooks that another manager (`kubectl apply`) put there have survived that.
-    if applied.webhooks.iter().flatten().any(|webhook| names(registration).all(|name| name != webhook.name)) {
+    if names(&applied.data).ne(names(registration)) {
         let only = json!({"webhooks": registration["webhooks"]});
         api.patch(name, &params, &Patch::Merge(&only)).await?;
     }
@@ -245,7 +249,7 @@ fn said(error: &kube::Error) -> String {
 mod tests {
     use super::*;
 
-    fn deployment(generation: i64, status: &Value) -> Deployment {
+    fn deployment(generation: i64, status: &Value) -> DynamicObject {
         serde_json::from_value(json!({"metadata": {"generation": generation}, "status": status})).unwrap()
     }
 
