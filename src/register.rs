@@ -78,7 +78,7 @@ pub enum RegisterError {
         /// `--kubeconfig`.
         path: PathBuf,
         /// What is wrong with it.
-        problem: KubeconfigError,
+        problem: String,
     },
     /// There is no ServiceAccount to be had.
     #[error("no ServiceAccount of a Pod: {0}; outside of a cluster give --kubeconfig")]
@@ -201,11 +201,9 @@ fn read(path: &Path) -> Result<Value, RegisterError> {
 
 /// The one registration in a text, or what is found instead.
 fn only_registration(text: &str) -> Result<Value, String> {
-    let mut documents = yaml::read(text);
-    let (Some(document), None) = (documents.pop(), documents.pop()) else {
-        return Err(format!("{} objects", yaml::read(text).len()));
-    };
-    let value = document.value.map_err(|error| error.to_string())?;
+    let documents = yaml::read(text);
+    let [document] = &documents[..] else { return Err(format!("{} objects", documents.len())) };
+    let value = document.value.as_ref().map_err(ToString::to_string)?;
     let field = |pointer: &str| value.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
     let (version, kind) = (field("/apiVersion"), field("/kind"));
     if (version, kind) != ("admissionregistration.k8s.io/v1", "MutatingWebhookConfiguration") {
@@ -214,14 +212,18 @@ fn only_registration(text: &str) -> Result<Value, String> {
     if field("/metadata/name").is_empty() {
         return Err(String::from("one without"));
     }
-    Ok(value)
+    Ok(value.clone())
 }
 
 async fn client(kubeconfig: Option<&Path>) -> Result<Client, RegisterError> {
     let mut config = match kubeconfig {
         None => Config::incluster().map_err(RegisterError::NoServiceAccount)?,
         Some(path) => {
-            let problem = |problem| RegisterError::Kubeconfig { path: path.to_owned(), problem };
+            // Its other lines quote the file, which holds credentials.
+            let problem = |error: KubeconfigError| RegisterError::Kubeconfig {
+                path: path.to_owned(),
+                problem: error.to_string().lines().take(1).collect(),
+            };
             let read = Kubeconfig::read_from(path).map_err(problem)?;
             Config::from_custom_kubeconfig(read, &KubeConfigOptions::default()).await.map_err(problem)?
         }

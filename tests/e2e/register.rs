@@ -10,7 +10,7 @@ use tempfile::TempDir;
 
 use crate::installation::Generated;
 use crate::kubectl::kubectl;
-use crate::space::{Space, images};
+use crate::space::{Space, images, unique};
 use crate::wait::{in_time, until};
 use crate::webhook::program;
 
@@ -181,6 +181,8 @@ fn the_job_registers_when_a_replica_is_available_and_may_do_nothing_else() {
     assert_eq!(stored["webhooks"][0]["failurePolicy"], "Fail");
     assert_eq!(stored["metadata"]["labels"]["app.kubernetes.io/name"], "pullgate");
 
+    what_the_api_server_refuses_is_told_at_once(namespace);
+
     // One that `kubectl apply` had registered, with a webhook more, becomes what the file says.
     kubectl("delete mutatingwebhookconfiguration pullgate").ok();
     let before = Generated::new(&[REGISTRY, ("DEFAULT_STORAGE_CLASS", "ours")]);
@@ -190,6 +192,32 @@ fn the_job_registers_when_a_replica_is_available_and_may_do_nothing_else() {
     assert_eq!(webhooks(), ["pods.pullgate.svc"]);
     let service = registration().expect("it is registered")["webhooks"][0]["clientConfig"]["service"].clone();
     assert_eq!(service["namespace"], namespace.as_str());
+}
+
+/// As the administrator, so that it is the content which is refused.
+#[track_caller]
+fn what_the_api_server_refuses_is_told_at_once(namespace: &str) {
+    let folder = tempfile::tempdir().expect("a scratch folder");
+    let file = folder.path().join("registration.json");
+    let webhook = json!({"name": "no.dots", "admissionReviewVersions": ["v1"], "sideEffects": "Some"});
+    let content = json!({
+        "apiVersion": "admissionregistration.k8s.io/v1", "kind": "MutatingWebhookConfiguration",
+        "metadata": {"name": unique("e2e-refused")}, "webhooks": [webhook],
+    });
+    fs::write(&file, content.to_string()).expect("a file in a scratch folder");
+    let ran = Command::new(program())
+        .args(["register", "--timeout=60", "--deployment=pullgate", "--namespace", namespace, "--file"])
+        .arg(&file)
+        .arg("--kubeconfig")
+        .arg(std::env::var_os("KUBECONFIG").expect("kubectl has used it"))
+        .output()
+        .expect("the program can be run");
+    let said = String::from_utf8_lossy(&ran.stderr);
+    assert_eq!(ran.status.code(), Some(2), "{said}");
+    assert!(
+        said.contains("registration.json: refused by the API server: ") && said.contains("sideEffects"),
+        "{said}"
+    );
 }
 
 #[track_caller]

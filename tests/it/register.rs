@@ -73,10 +73,10 @@ fn without_a_way_to_the_api_server_it_says_what_to_give() {
     assert_eq!(code, Some(2), "{stderr}");
     assert!(stderr.contains("no ServiceAccount") && stderr.contains("--kubeconfig"), "{stderr}");
     let config = folder.path().join("kubeconfig");
-    fs::write(&config, "clusters: 1").unwrap();
+    fs::write(&config, "# hidden\nclusters: 1\n# hidden").unwrap();
     let (code, stderr) = fails(folder.path(), &["--kubeconfig", config.to_str().unwrap()]);
     assert_eq!(code, Some(2), "{stderr}");
-    assert!(stderr.contains(config.to_str().unwrap()), "{stderr}");
+    assert!(stderr.contains(config.to_str().unwrap()) && !stderr.contains("hidden"), "{stderr}");
 }
 
 #[test]
