@@ -7,6 +7,7 @@
 //! ```
 
 pub mod body;
+mod descriptors;
 mod handler;
 mod health;
 mod server;

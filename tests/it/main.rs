@@ -8,6 +8,7 @@
 
 mod admit_properties;
 mod config;
+mod connections;
 mod docs;
 mod fixtures;
 mod https;
