@@ -7,6 +7,8 @@
 )]
 
 mod admit_properties;
+#[path = "../client/authority.rs"]
+mod authority;
 mod config;
 mod connections;
 mod docs;
@@ -19,12 +21,16 @@ mod image_properties;
 mod image_references;
 mod migration;
 mod offline;
+#[path = "../client/ports.rs"]
+mod ports;
 mod process;
 mod program;
 mod purity;
 mod register;
 mod reviews;
 mod script_parity;
+#[path = "../client/secret_volume.rs"]
+mod secret_volume;
 mod shutdown;
 mod support;
 mod tls_reload;

@@ -1,13 +1,13 @@
 //! The program as a child process: started in an empty environment, watched, signalled, and never left behind.
 
 use std::io::{BufRead as _, BufReader, Read};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
+pub(crate) use crate::ports::free_port;
 use crate::support::{Client, dial, eventually, handshake, trusting};
 
 /// A running or ended `pullgate`.
@@ -120,18 +120,4 @@ fn collect(pipe: impl Read + Send + 'static) -> (Arc<Mutex<String>>, JoinHandle<
         }
     });
     (text, reader)
-}
-
-/// A port that is free now, and that the system gives to no connection meanwhile: it is below the range that
-/// systems take such ports from.
-pub(crate) fn free_port() -> u16 {
-    static NEXT: AtomicU16 = AtomicU16::new(0);
-    // Runs side by side, of neighbouring process ids, get a hundred ports each.
-    let first = 10_000 + u16::try_from(std::process::id() % 200).unwrap() * 100;
-    loop {
-        let port = first + NEXT.fetch_add(1, Ordering::Relaxed);
-        if TcpListener::bind(("::", port)).is_ok() {
-            return port;
-        }
-    }
 }

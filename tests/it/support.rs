@@ -12,12 +12,12 @@ use pullgate::certs::self_signed;
 use pullgate::config::{Config, Serving};
 use pullgate::policy::Policy;
 use pullgate::webhook::{App, Stop, start, tls};
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, SerialNumber};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned, SupportedProtocolVersion};
-use time::OffsetDateTime;
 use tokio::sync::oneshot;
+
+pub(crate) use crate::authority::{Authority, Leaf};
 
 /// How long anything may take that should happen at once.
 pub(crate) const SOON: Duration = Duration::from_secs(15);
@@ -119,37 +119,6 @@ impl Drop for Webhook {
         {
             panic!("the webhook panicked");
         }
-    }
-}
-
-/// Signs leaves that are told apart by their serial numbers.
-pub(crate) struct Authority {
-    pub(crate) pem: String,
-    issuer: Issuer<'static, KeyPair>,
-}
-
-/// A chain and its key, in PEM.
-pub(crate) struct Leaf {
-    pub(crate) cert: String,
-    pub(crate) key: String,
-}
-
-impl Authority {
-    pub(crate) fn new() -> Self {
-        let mut params = CertificateParams::new(Vec::new()).unwrap();
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let key = KeyPair::generate().unwrap();
-        Self { pem: params.self_signed(&key).unwrap().pem(), issuer: Issuer::new(params, key) }
-    }
-
-    /// A leaf for this machine that is valid until `days` from now.
-    pub(crate) fn leaf(&self, serial: u64, days: i64) -> Leaf {
-        let mut params = CertificateParams::new(["localhost".to_owned(), "127.0.0.1".to_owned()]).unwrap();
-        params.serial_number = Some(SerialNumber::from(serial));
-        params.not_before = OffsetDateTime::now_utc() - time::Duration::days(30);
-        params.not_after = OffsetDateTime::now_utc() + time::Duration::days(days);
-        let key = KeyPair::generate().unwrap();
-        Leaf { cert: params.signed_by(&key, &self.issuer).unwrap().pem(), key: key.serialize_pem() }
     }
 }
 

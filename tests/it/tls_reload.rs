@@ -1,66 +1,20 @@
 //! Replacing the certificate under a running webhook, in a folder that changes as a Secret volume does.
 
-use std::fs;
-use std::os::unix::fs::symlink;
-use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use pullgate::webhook::App;
 use pullgate::webhook::tls::{Files, Serving};
-use tempfile::TempDir;
 use x509_parser::parse_x509_certificate;
 
-use crate::support::{Authority, Client, Leaf, REVIEW, Webhook, config, eventually, handshake, trusting};
+use crate::secret_volume::SecretVolume;
+use crate::support::{Authority, Client, REVIEW, Webhook, config, eventually, handshake, trusting};
 
-/// A folder as a kubelet lays it out: `tls.crt -> ..data/tls.crt`, `..data -> ..<time>`, swapped by a rename.
-struct SecretVolume {
-    folder: TempDir,
-    version: u32,
-}
-
-impl SecretVolume {
-    fn new(leaf: &Leaf) -> Self {
-        let mut volume = Self { folder: TempDir::new().unwrap(), version: 0 };
-        volume.write(Some(&leaf.cert), Some(&leaf.key));
-        for name in ["tls.crt", "tls.key"] {
-            symlink(Path::new("..data").join(name), volume.path(name)).unwrap();
-        }
-        volume
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
-    }
-
-    /// Swaps the whole content at once; what is none is missing afterwards.
-    fn write(&mut self, cert: Option<&str>, key: Option<&str>) {
-        let old = fs::read_link(self.path("..data")).ok();
-        self.version += 1;
-        let name = format!("..2026_01_02_03_04_05.{:09}", self.version);
-        fs::create_dir(self.path(&name)).unwrap();
-        for (file, content) in [("tls.crt", cert), ("tls.key", key)] {
-            if let Some(content) = content {
-                fs::write(self.path(&name).join(file), content).unwrap();
-            }
-        }
-        symlink(&name, self.path("..data_tmp")).unwrap();
-        fs::rename(self.path("..data_tmp"), self.path("..data")).unwrap();
-        if let Some(old) = old {
-            fs::remove_dir_all(self.path(old.to_str().unwrap())).unwrap();
-        }
-    }
-
-    fn swap(&mut self, leaf: &Leaf) {
-        self.write(Some(&leaf.cert), Some(&leaf.key));
-    }
-
-    fn serve(&self, authority: &Authority) -> Webhook {
-        let (policy, serving) = config(&[]);
-        let files = Files::new(self.path("tls.crt"), self.path("tls.key"));
-        let certificate = Serving::from_files(files).unwrap();
-        Webhook::start_with(App::new(policy, serving), certificate, authority.pem.clone())
-    }
+fn serve(volume: &SecretVolume, authority: &Authority) -> Webhook {
+    let (policy, serving) = config(&[]);
+    let files = Files::new(volume.path("tls.crt"), volume.path("tls.key"));
+    let certificate = Serving::from_files(files).unwrap();
+    Webhook::start_with(App::new(policy, serving), certificate, authority.pem.clone())
 }
 
 /// The serial number that a new connection is shown, by a certificate that its authority vouches for.
@@ -83,7 +37,7 @@ fn wait_for_serial(webhook: &Webhook, expected: u64) {
 fn a_swapped_certificate_is_served_without_a_restart() {
     let authority = Authority::new();
     let mut volume = SecretVolume::new(&authority.leaf(1, 100));
-    let webhook = volume.serve(&authority);
+    let webhook = serve(&volume, &authority);
     let mut open = webhook.connect();
     assert_eq!(open.post(REVIEW).status, 200);
     assert_eq!(serial(&webhook), 1);
@@ -121,7 +75,7 @@ fn a_certificate_that_cannot_be_served_is_counted_once_and_the_last_good_one_kep
     ];
     let try_out = |what: &str, cert, key| {
         let mut volume = SecretVolume::new(&good);
-        let webhook = volume.serve(&authority);
+        let webhook = serve(&volume, &authority);
         volume.write(cert, key);
         eventually(&format!("{what} to be counted"), || (reloads(&webhook, "failure") == 1).then_some(()));
         // It stays at that while the files stay as they are: longer than files are looked at twice.
@@ -149,7 +103,7 @@ fn files_that_come_back_as_they_were_are_served_again() {
     let authority = Authority::new();
     let good = authority.leaf(1, 100);
     let mut volume = SecretVolume::new(&good);
-    let webhook = volume.serve(&authority);
+    let webhook = serve(&volume, &authority);
     volume.write(None, None);
     eventually("the loss to be counted", || (reloads(&webhook, "failure") == 1).then_some(()));
     volume.swap(&good);
@@ -162,7 +116,7 @@ fn handshakes_never_fail_while_certificates_are_swapped() {
     let authority = Authority::new();
     let leaves: Vec<_> = (1..=4).map(|number| authority.leaf(number, 100)).collect();
     let mut volume = SecretVolume::new(&leaves[0]);
-    let webhook = volume.serve(&authority);
+    let webhook = serve(&volume, &authority);
     let began = Instant::now();
     let mut seen = Vec::new();
     let mut swaps = 0;
