@@ -4,8 +4,8 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 /// Files that are no connections of the webhook: its own, certificates that are read, probes and scrapes.
 const RESERVED: u64 = 100;
-/// An idle connection takes 25 kB: so many fit beside full buffers into the memory that the generated manifests allow.
-const MOST: u64 = 8_000;
+/// An idle connection takes 27 kB: so many fit beside full buffers into the memory that the generated manifests allow.
+const MOST: u64 = 7_000;
 
 /// Raises the limit of open files as far as that is ours to do, and returns how many connections that makes, at
 /// least one hundred.

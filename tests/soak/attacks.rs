@@ -30,7 +30,7 @@ const PLANS: [Plan; 10] = [
     Plan(Attack::Garbage, 50, 20, "garbage", &["closed", "reset", "status 400"]),
     Plan(Attack::Pipelining, 8, 4, "16 calls at once", &["16 right answers", "reset", "closed"]),
     Plan(Attack::Unread, 4, 2, "calls whose answers nobody reads", &["not read any more", "closed", "reset"]),
-    Plan(Attack::Chunks, 20, 10, "chunked bodies without end", &["status 413", "closed", "reset"]),
+    Plan(Attack::Chunks, 20, 10, "chunked bodies without end", &["status 408", "status 413"]),
     Plan(Attack::TooLarge, 2, 1, "bodies one byte over the limit", &["status 413"]),
 ];
 
