@@ -2,14 +2,16 @@
 //! bytes. No HTTP, no TLS, no log, no metrics; memory is allocated and freed by both as they need it.
 //!
 //! - `cargo bench --bench answer` runs all of it, with criterion; `-- answer/9kB` chooses, `-- --help` says more.
-//! - `cargo bench --bench answer -- count SERIES POINT TIMES` answers one body so many times and ends. It is for
-//!   counting instructions, which repeat to the digit where times do not (`scripts/bench profile` does this):
+//! - `EXECUTABLE review SERIES POINT` prints a body, and `EXECUTABLE count RULES TIMES` answers the body of its
+//!   input so many times and ends. That is for counting instructions, which repeat where times do not:
 //!
 //!   ```text
 //!   export CARGO_PROFILE_BENCH_STRIP=false CARGO_PROFILE_BENCH_DEBUG=1
 //!   cargo bench --bench answer --no-run        # names the executable
-//!   valgrind --tool=callgrind EXECUTABLE count all 9000 1000
+//!   EXECUTABLE review body 9000 | valgrind --tool=callgrind EXECUTABLE count all 1000
 //!   ```
+//!
+//!   RULES: `skip` (no answer), `none`, `all`, or a number of entries in the registry map beside all else.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -20,13 +22,12 @@
 mod reviews;
 
 use std::hint::black_box;
+use std::io::{self, Read as _, Write as _};
 
 use criterion::{BenchmarkId, Criterion, Throughput};
 use pullgate::answer::answer;
 use pullgate::policy::Policy;
 use serde::de::IgnoredAny;
-
-const SIZES: [(&str, usize); 4] = [("4kB", 4_000), ("9kB", 9_000), ("100kB", 100_000), ("1MB", 1_000_000)];
 
 /// What is done with a body: skipped, answered without a rule, answered with every mutation.
 const KINDS: [&str; 3] = ["skip", "none", "all"];
@@ -38,16 +39,23 @@ const GROWTH: [(&str, &[usize]); 3] = [
     ("rules", &[1, 10, 100, 1_000, 10_000]),
 ];
 
-/// Rules and a body of one point of a series; no rules where the body is only skipped.
-fn point(series: &str, value: usize) -> (Option<Policy>, Vec<u8>) {
-    let everything = || Some(reviews::policy(&reviews::EVERYTHING));
+/// The rules by name; none where the body is only skipped.
+fn rules(name: &str) -> Option<Policy> {
+    match name {
+        "skip" => None,
+        "none" => Some(Policy::default()),
+        "all" => Some(reviews::policy(&reviews::EVERYTHING)),
+        entries => Some(reviews::policy_with_rules(entries.parse().expect("skip, none, all or a number"))),
+    }
+}
+
+/// Rules and a body of one point of a series.
+fn point(series: &str, value: usize) -> (String, Vec<u8>) {
     match series {
-        "skip" => (None, reviews::of_size(value)),
-        "none" => (Some(Policy::default()), reviews::of_size(value)),
-        "all" | "body" => (everything(), reviews::of_size(value)),
-        "containers" => (everything(), reviews::with_containers(value)),
-        "rules" => (Some(reviews::policy_with_rules(value)), reviews::of_size(9_000)),
-        _ => panic!("'{series}' is no series: give one of {KINDS:?}, {:?}", GROWTH.map(|(name, _)| name)),
+        "body" => ("all".to_owned(), reviews::of_size(value)),
+        "containers" => ("all".to_owned(), reviews::with_containers(value)),
+        "rules" => (value.to_string(), reviews::of_size(9_000)),
+        _ => panic!("'{series}' is no series: give one of {:?}", GROWTH.map(|(name, _)| name)),
     }
 }
 
@@ -64,31 +72,40 @@ fn run(policy: Option<&Policy>, body: &[u8]) -> usize {
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
-    if let [mode, series, value, times] = arguments.as_slice()
-        && mode == "count"
-    {
-        let (policy, body) = point(series, value.parse().expect("POINT is a number"));
-        for _ in 0..times.parse().expect("TIMES is a number") {
-            black_box(run(policy.as_ref(), &body));
+    match arguments.iter().map(String::as_str).collect::<Vec<_>>().as_slice() {
+        ["review", series, value] => {
+            let (_, body) = point(series, value.parse().expect("POINT is a number"));
+            io::stdout().write_all(&body).unwrap();
         }
-        return;
+        ["count", name, times] => {
+            let mut body = Vec::new();
+            io::stdin().read_to_end(&mut body).unwrap();
+            let rules = rules(name);
+            for _ in 0..times.parse().expect("TIMES is a number") {
+                black_box(run(rules.as_ref(), &body));
+            }
+        }
+        _ => measure(Criterion::default().configure_from_args()),
     }
-    let mut criterion = Criterion::default().configure_from_args();
-    for (name, bytes) in SIZES {
+}
+
+fn measure(mut criterion: Criterion) {
+    for (name, bytes) in reviews::SIZES {
         let mut group = criterion.benchmark_group(format!("answer/{name}"));
         group.throughput(Throughput::Bytes(bytes as u64));
-        for series in KINDS {
-            let (policy, body) = point(series, bytes);
-            group.bench_function(series, |bencher| bencher.iter(|| run(policy.as_ref(), &body)));
+        let body = reviews::of_size(bytes);
+        for kind in KINDS {
+            let rules = rules(kind);
+            group.bench_function(kind, |bencher| bencher.iter(|| run(rules.as_ref(), &body)));
         }
         group.finish();
     }
     for (series, values) in GROWTH {
         let mut group = criterion.benchmark_group(series);
         for value in values {
-            let (policy, body) = point(series, *value);
-            let id = BenchmarkId::from_parameter(value);
-            group.bench_with_input(id, &body, |bencher, body| bencher.iter(|| run(policy.as_ref(), body)));
+            let (name, body) = point(series, *value);
+            let (rules, id) = (rules(&name), BenchmarkId::from_parameter(value));
+            group.bench_function(id, |bencher| bencher.iter(|| run(rules.as_ref(), &body)));
         }
         group.finish();
     }

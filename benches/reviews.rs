@@ -19,6 +19,10 @@ use serde_json::{Value, json};
 
 const RECORDED: &str = include_str!("../tests/fixtures/cases/recorded-pod-by-a-replica-set/review.json");
 
+/// The sizes that are compared with others, by name.
+pub(crate) const SIZES: [(&str, usize); 4] =
+    [("4kB", 4_000), ("9kB", 9_000), ("100kB", 100_000), ("1MB", 1_000_000)];
+
 /// Every mutation that there is for Pods and claims.
 pub(crate) const EVERYTHING: [(&str, &str); 6] = [
     ("REGISTRY", "registry.example/hub"),
