@@ -32,13 +32,6 @@ use serde::de::IgnoredAny;
 /// What is done with a body: skipped, answered without a rule, answered with every mutation.
 const KINDS: [&str; 3] = ["skip", "none", "all"];
 
-/// What grows, and to which values.
-const GROWTH: [(&str, &[usize]); 3] = [
-    ("body", &[1_000, 10_000, 100_000, 1_000_000, 20_000_000]),
-    ("containers", &[1, 10, 100, 1_000]),
-    ("rules", &[1, 10, 100, 1_000, 10_000]),
-];
-
 /// The rules by name; none where the body is only skipped.
 fn rules(name: &str) -> Option<Policy> {
     match name {
@@ -55,7 +48,7 @@ fn point(series: &str, value: usize) -> (String, Vec<u8>) {
         "body" => ("all".to_owned(), reviews::of_size(value)),
         "containers" => ("all".to_owned(), reviews::with_containers(value)),
         "rules" => (value.to_string(), reviews::of_size(9_000)),
-        _ => panic!("'{series}' is no series: give one of {:?}", GROWTH.map(|(name, _)| name)),
+        _ => panic!("'{series}' is no series: give one of {:?}", reviews::GROWTH.map(|(name, _)| name)),
     }
 }
 
@@ -100,7 +93,7 @@ fn measure(mut criterion: Criterion) {
         }
         group.finish();
     }
-    for (series, values) in GROWTH {
+    for (series, values) in reviews::GROWTH {
         let mut group = criterion.benchmark_group(series);
         for value in values {
             let (name, body) = point(series, *value);

@@ -11,6 +11,8 @@
 //! The rest up to the very byte is one annotation. Below the size of the recorded review the same parts are taken
 //! away. More than 3 MB is nothing that an API server stores: there escapes and two objects in one review add up.
 
+#![allow(dead_code, reason = "each bench that includes this uses another part of it")]
+
 use std::ffi::OsString;
 
 use pullgate::config::load_policy;
@@ -22,6 +24,13 @@ const RECORDED: &str = include_str!("../tests/fixtures/cases/recorded-pod-by-a-r
 /// The sizes that are compared with others, by name.
 pub(crate) const SIZES: [(&str, usize); 4] =
     [("4kB", 4_000), ("9kB", 9_000), ("100kB", 100_000), ("1MB", 1_000_000)];
+
+/// What grows, and to which values.
+pub(crate) const GROWTH: [(&str, &[usize]); 3] = [
+    ("body", &[1_000, 10_000, 100_000, 1_000_000, 20_000_000]),
+    ("containers", &[1, 10, 100, 1_000]),
+    ("rules", &[1, 10, 100, 1_000, 10_000]),
+];
 
 /// Every mutation that there is for Pods and claims.
 pub(crate) const EVERYTHING: [(&str, &str); 6] = [

@@ -1,11 +1,12 @@
 //! Calls over HTTPS: the product beside the null webhook, by turns.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::sync::Barrier;
 
-use crate::client::{Caller, Program, request};
+use crate::client::{Caller, Program, TlsSettings, request};
 use crate::process::cpu;
 use crate::reviews;
 use crate::table::{Goal, Row};
@@ -29,22 +30,35 @@ pub(crate) struct Run {
 }
 
 /// A call as the API server makes it.
-pub(crate) fn call(body: &[u8]) -> Arc<Vec<u8>> {
+pub(crate) fn call_of(body: &[u8]) -> Arc<Vec<u8>> {
     let headers =
         [("Content-Type", "application/json"), ("Accept", "application/json"), ("Accept-Encoding", "gzip")];
     Arc::new(request("POST", "/mutate?timeout=10s", &headers, body))
 }
 
+/// Whom a load is for.
+#[derive(Clone)]
+pub(crate) struct Target {
+    pub(crate) address: SocketAddr,
+    pub(crate) tls: TlsSettings,
+    pub(crate) pid: u32,
+}
+
+impl From<&Program> for Target {
+    fn from(program: &Program) -> Self {
+        Self { address: program.address, tls: program.tls(), pid: program.pid() }
+    }
+}
+
 impl Load {
     /// Each connection sends the next request when it has the answer to the last one.
-    pub(crate) async fn run(&self, server: &Program) -> Run {
+    pub(crate) async fn run(&self, target: &Target) -> Run {
         // One for whoever takes the time.
         let all_warm = Arc::new(Barrier::new(self.connections + 1));
-        let tls = server.tls();
         let mut tasks = Vec::new();
         for _ in 0..self.connections {
             let (load, mut caller, all_warm) =
-                (self.clone(), Caller::new(server.address, &tls), Arc::clone(&all_warm));
+                (self.clone(), Caller::new(target.address, &target.tls), Arc::clone(&all_warm));
             tasks.push(tokio::spawn(async move {
                 load.once(&mut caller).await;
                 all_warm.wait().await;
@@ -57,12 +71,12 @@ impl Load {
             }));
         }
         all_warm.wait().await;
-        let (began, cpu_before) = (Instant::now(), cpu(server.pid()));
+        let (began, cpu_before) = (Instant::now(), cpu(target.pid));
         let mut requests = 0;
         for task in tasks {
             requests += task.await.expect("every call is answered");
         }
-        let (elapsed, cpu) = (began.elapsed(), cpu(server.pid()).saturating_sub(cpu_before));
+        let (elapsed, cpu) = (began.elapsed(), cpu(target.pid).saturating_sub(cpu_before));
         let requests = f64::from(requests);
         Run {
             per_second: requests / elapsed.as_secs_f64(),
@@ -76,7 +90,7 @@ impl Load {
         }
         let answer =
             caller.call(&self.request).await.unwrap_or_else(|failure| panic!("a call failed: {failure}"));
-        assert_eq!(answer.status, 200, "{}", String::from_utf8_lossy(&answer.body));
+        assert!(matches!(answer.status, 200 | 201), "{}", String::from_utf8_lossy(&answer.body));
     }
 }
 
@@ -90,12 +104,12 @@ struct Rounds {
 impl Rounds {
     async fn of(plan: &Plan, servers: &Servers, load: &Load) -> Self {
         let mut rounds = Self::default();
-        let servers = [&servers.null, &servers.unchanged, &servers.everything];
+        let servers = [&servers.null, &servers.unchanged, &servers.everything].map(Target::from);
         for round in 0..plan.rounds {
             for turn in 0..servers.len() {
                 // Whoever comes first is another one in each round.
                 let which = (round + turn) % servers.len();
-                let run = load.run(servers[which]).await;
+                let run = load.run(&servers[which]).await;
                 rounds.cpu[which].push(run.cpu_microseconds);
                 rounds.per_second[which].push(run.per_second);
             }
@@ -125,7 +139,7 @@ pub(crate) async fn keep_alive(plan: &Plan) -> Vec<Row> {
     let servers = Servers::start().await;
     let mut rows = Vec::new();
     for (name, bytes) in reviews::SIZES {
-        let request = call(&reviews::of_size(bytes));
+        let request = call_of(&reviews::of_size(bytes));
         let load = Load { request, connections: 8, time: plan.time, reconnect: false };
         let rounds = Rounds::of(plan, &servers, &load).await;
         rows.extend(rounds.rows(&format!("HTTPS, {name}"), Goal::AtMost(1.35), Goal::AtLeast(0.8)));
@@ -136,7 +150,7 @@ pub(crate) async fn keep_alive(plan: &Plan) -> Vec<Row> {
 /// The same with a connection and a whole TLS handshake for each call.
 pub(crate) async fn new_connections(plan: &Plan) -> Vec<Row> {
     let servers = Servers::start().await;
-    let request = call(&reviews::of_size(4_000));
+    let request = call_of(&reviews::of_size(4_000));
     let load = Load { request, connections: 8, time: plan.time, reconnect: true };
     let rounds = Rounds::of(plan, &servers, &load).await;
     rounds.rows("new TLS connection per call, 4 kB", Goal::AtMost(1.1), Goal::None)

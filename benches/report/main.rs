@@ -14,21 +14,29 @@
     reason = "a bench that cannot run says so and ends; figures are read to three digits"
 )]
 
+mod api_server;
 #[path = "../../tests/client/mod.rs"]
 mod client;
+mod cluster;
 mod https;
+mod memory;
 mod null;
+mod plot;
 mod process;
+mod pure;
 #[path = "../reviews.rs"]
 mod reviews;
 mod sample;
 mod table;
 
 use std::fs::File;
-use std::process::Command;
-use std::time::Duration;
+use std::path::Path;
+use std::process::{Command, ExitCode};
+use std::time::{Duration, Instant};
 
 use client::Program;
+use table::Row;
+use time::OffsetDateTime;
 
 /// How long to measure.
 pub(crate) struct Plan {
@@ -70,11 +78,20 @@ fn binary() -> String {
     std::env::var("PULLGATE").expect("PULLGATE names the release binary: run scripts/bench")
 }
 
-/// The product with these settings and else the defaults. Its log goes nowhere.
+/// The product with these settings and else the defaults, ready. Its log goes nowhere.
 pub(crate) async fn product(settings: &[(&str, &str)]) -> Program {
+    Program::start_as(webhook_command(), settings, Some(nowhere())).await
+}
+
+/// The same, just started.
+pub(crate) fn spawn_product(settings: &[(&str, &str)]) -> Program {
+    Program::spawn(webhook_command(), settings, Some(nowhere()))
+}
+
+fn webhook_command() -> Command {
     let mut command = Command::new(binary());
     command.arg("webhook");
-    Program::start_as(command, settings, Some(nowhere())).await
+    command
 }
 
 pub(crate) async fn null_webhook() -> Program {
@@ -87,31 +104,55 @@ fn nowhere() -> File {
     File::options().write(true).open("/dev/null").expect("/dev/null")
 }
 
-const PARTS: [&str; 2] = ["https", "connect"];
+/// In this order.
+const PARTS: [&str; 7] = ["pure", "growth", "https", "connect", "cluster", "start", "memory"];
+const DOCUMENT: &str = "docs/performance.md";
 
-fn main() {
+async fn measure(part: &str, plan: &Plan, plots: Option<&Path>) -> Vec<Row> {
+    match part {
+        "pure" => pure::pure(plan),
+        "growth" => pure::growth(plan, plots),
+        "https" => https::keep_alive(plan).await,
+        "connect" => https::new_connections(plan).await,
+        "cluster" => cluster::creates(plan).await,
+        "start" => memory::start(plan).await,
+        "memory" => memory::memory(plan).await,
+        other => panic!("'{other}' is no part: give some of {PARTS:?}"),
+    }
+}
+
+fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
     if arguments == ["null-webhook"] {
-        return null::serve();
+        null::serve();
+        return ExitCode::SUCCESS;
     }
-    let (options, mut parts): (Vec<_>, Vec<_>) =
-        arguments.iter().map(String::as_str).partition(|a| a.starts_with("--"));
+    let arguments = arguments.iter().map(String::as_str);
+    let (options, mut parts): (Vec<_>, Vec<_>) = arguments.partition(|argument| argument.starts_with("--"));
     if parts.is_empty() {
         parts = PARTS.to_vec();
     }
     let plan = Plan::new(options.contains(&"--short"));
+    let write = options.contains(&"--write");
     let runtime = tokio::runtime::Runtime::new().expect("a runtime");
-    let mut rows = Vec::new();
+    let (mut rows, mut worse_than_linear) = (Vec::new(), false);
     for part in parts {
-        eprintln!("bench: {part}");
-        rows.extend(runtime.block_on(async {
-            match part {
-                "https" => https::keep_alive(&plan).await,
-                "connect" => https::new_connections(&plan).await,
-                other => panic!("'{other}' is no part: give some of {PARTS:?}"),
-            }
-        }));
+        let began = Instant::now();
+        let measured = runtime.block_on(measure(part, &plan, write.then_some(Path::new("docs"))));
+        eprintln!("bench: {part}, {}", process::seconds(began.elapsed()));
+        // Instructions repeat, so this is no matter of luck as times are.
+        worse_than_linear |= part == "growth" && measured.iter().any(Row::missed);
+        rows.extend(measured);
     }
-    let rendered = table::render(&rows);
-    println!("{rendered}");
+    let when = OffsetDateTime::now_utc().date();
+    let text = format!("{when}, {}:\n\n{}", process::machine(), table::render(&rows));
+    print!("{text}");
+    if write {
+        table::write_into(DOCUMENT, "bench", &text);
+    }
+    if worse_than_linear {
+        eprintln!("bench: growth is worse than linear, see above");
+        return ExitCode::FAILURE;
+    }
+    ExitCode::SUCCESS
 }

@@ -30,3 +30,11 @@ pub(crate) fn machine() -> String {
         kernel.split('-').next().unwrap_or_default().trim(),
     )
 }
+
+/// `10 min`, `2 s`
+pub(crate) fn seconds(time: Duration) -> String {
+    match time.as_secs() {
+        whole if whole >= 60 && whole % 60 == 0 => format!("{} min", whole / 60),
+        whole => format!("{whole} s"),
+    }
+}

@@ -13,9 +13,9 @@ impl Sample {
     }
 
     /// Round by round, this over that: what disturbs the machine for a while disturbs both.
-    pub(crate) fn ratio(these: &[f64], those: &[f64]) -> Self {
-        assert_eq!(these.len(), those.len());
-        Self::of(these.iter().zip(those).map(|(this, that)| this / that))
+    pub(crate) fn ratio(values: &[f64], bases: &[f64]) -> Self {
+        assert_eq!(values.len(), bases.len(), "one of each in a round");
+        Self::of(values.iter().zip(bases).map(|(value, base)| value / base))
     }
 
     pub(crate) fn median(&self) -> f64 {

@@ -48,16 +48,16 @@ impl Row {
     pub(crate) fn ratio(
         what: String,
         unit: &str,
-        these: &[f64],
-        (name, those): (&str, &[f64]),
+        values: &[f64],
+        (name, bases): (&str, &[f64]),
         goal: Goal,
     ) -> Self {
-        let ratio = Sample::ratio(these, those);
+        let ratio = Sample::ratio(values, bases);
         let figure = |values: &[f64]| figure(Sample::of(values.iter().copied()).median());
         Self {
             what,
-            measured: format!("{} {unit}", figure(these)),
-            against: format!("{name}: {}", figure(those)),
+            measured: format!("{} {unit}", figure(values)),
+            against: format!("{name}: {}", figure(bases)),
             ratio: format!("{:.2}", ratio.median()),
             goal: goal.text(" ×"),
             met: goal.met(ratio.median()),
@@ -77,6 +77,11 @@ impl Row {
             met: goal.met(sample.median()),
             noise: if values.len() == 1 { String::new() } else { sample.spread(1) },
         }
+    }
+
+    /// Whether there is a goal, and it was not reached.
+    pub(crate) fn missed(&self) -> bool {
+        self.met == Some(false)
     }
 
     fn cells(&self) -> [&str; 7] {
@@ -108,7 +113,9 @@ pub(crate) fn render(rows: &[Row]) -> String {
         }
         text.push_str("|\n");
         if n == 0 {
-            widths.iter().for_each(|width| text.extend(["|", &"-".repeat(width + 2)]));
+            for width in &widths {
+                text.extend(["|", &"-".repeat(width + 2)]);
+            }
             text.push_str("|\n");
         }
     }
