@@ -86,6 +86,16 @@ impl TlsSettings {
         Self::build(builder.with_client_auth_cert(chain.expect("certificates in PEM"), key).expect("a pair"))
     }
 
+    /// The bytes that a handshake begins with.
+    pub(crate) fn client_hello(&self) -> Vec<u8> {
+        let name = ServerName::try_from("localhost").expect("a name");
+        let config = Arc::clone(self.0.config());
+        let mut hello = Vec::new();
+        let mut connection = rustls::ClientConnection::new(config, name).expect("a connection");
+        connection.write_tls(&mut hello).expect("a vector takes it");
+        hello
+    }
+
     fn builder(ca_pem: &str) -> rustls::ConfigBuilder<ClientConfig, rustls::client::WantsClientCert> {
         let mut roots = RootCertStore::empty();
         let authority = CertificateDer::from_pem_slice(ca_pem.as_bytes()).expect("a certificate in PEM");
@@ -109,7 +119,7 @@ pub(crate) fn request(method: &str, target: &str, headers: &[(&str, &str)], body
         head.extend([name, ": ", value, "\r\n"]);
     }
     if !body.is_empty() {
-        head.push_str(&format!("Content-Length: {}\r\n", body.len()));
+        head.extend(["Content-Length: ", &body.len().to_string(), "\r\n"]);
     }
     head.push_str("\r\n");
     [head.as_bytes(), body].concat()
@@ -304,12 +314,11 @@ impl Caller {
 
     /// One request, made by [`request`], and its response.
     pub(crate) async fn call(&mut self, request: &[u8]) -> Result<Response, Failure> {
-        let mut connection = match self.connection.take() {
-            Some(connection) => connection,
-            None => {
-                self.connections += 1;
-                connect(self.address, &self.tls).await?
-            }
+        let mut connection = if let Some(connection) = self.connection.take() {
+            connection
+        } else {
+            self.connections += 1;
+            connect(self.address, &self.tls).await?
         };
         let response = connection.exchange(request).await?;
         if !response.closes() {

@@ -10,15 +10,22 @@
     reason = "whoever measures stops where there is nothing to measure"
 )]
 
+mod authority;
 mod connection;
+mod ports;
 mod program;
 mod review;
+mod secret_volume;
 
 #[allow(unused_imports, reason = "as above")]
-pub(crate) use connection::{
-    Caller, Connection, Failure, Response, TlsConnection, TlsSettings, connect, connect_plain, dial, request,
+pub(crate) use {
+    authority::{Authority, Leaf},
+    connection::{
+        Caller, Connection, Failure, Response, TlsConnection, TlsSettings, connect, connect_plain, dial,
+        request,
+    },
+    ports::free_port,
+    program::{Program, send_signal, webhook},
+    review::{REVIEW, review},
+    secret_volume::SecretVolume,
 };
-#[allow(unused_imports, reason = "as above")]
-pub(crate) use program::{Program, free_port, send_signal, webhook};
-#[allow(unused_imports, reason = "as above")]
-pub(crate) use review::{REVIEW, review};

@@ -1,16 +1,16 @@
 //! The program as a child process, in an environment that holds nothing but what it is given.
 
 use std::fs::{self, File};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
 use tempfile::TempDir;
 use tokio::time::{Instant, sleep};
 
 use super::connection::{Response, TlsSettings, connect_plain};
+use super::ports::free_port;
 
 /// How long a start may take on a machine that is busy with other things.
 const START: Duration = Duration::from_secs(20);
@@ -169,17 +169,4 @@ impl Drop for Program {
 pub(crate) fn send_signal(pid: u32, name: &str) {
     let sent = Command::new("sh").args(["-c", "kill -s \"$0\" \"$1\"", name, &pid.to_string()]).status();
     assert!(sent.is_ok_and(|status| status.success()), "SIG{name} to {pid}");
-}
-
-/// A port that is free now, below the range that systems take the ports of connections from.
-pub(crate) fn free_port() -> u16 {
-    static NEXT: AtomicU16 = AtomicU16::new(0);
-    // Programs side by side, of neighbouring process ids, begin a hundred ports apart.
-    let first = 10_000 + u16::try_from(std::process::id() % 180).expect("less than 180") * 100;
-    loop {
-        let port = first + NEXT.fetch_add(1, Ordering::Relaxed);
-        if TcpListener::bind(("::", port)).or_else(|_| TcpListener::bind(("0.0.0.0", port))).is_ok() {
-            return port;
-        }
-    }
 }
