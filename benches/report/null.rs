@@ -62,7 +62,7 @@ pub(crate) fn serve() {
         let webhook = HttpServer::new(|| {
             App::new().app_data(web::PayloadConfig::new(MAX_BODY)).route("/mutate", web::post().to(mutate))
         });
-        let webhook = webhook.keep_alive(Duration::from_mins(2));
+        let webhook = webhook.keep_alive(Duration::from_mins(2)).tcp_nodelay(true);
         let webhook =
             webhook.listen_rustls_0_23(bind("PORT"), tls.expect("TLS settings")).expect("a listener");
         let (served, _) = tokio::join!(webhook.run(), health);
