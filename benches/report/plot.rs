@@ -1,8 +1,6 @@
 //! How one figure grows with another, as SVG. Written by hand: two axes and a line need no library, and a library's
 //! fonts and its other back ends would be most of what is compiled.
 
-use std::fmt::Write as _;
-
 use crate::table::{Goal, Row};
 
 /// One measurement.
@@ -51,7 +49,8 @@ impl Plot {
         Row::absolute(&what, "", &[self.exponent()], Goal::AtMost(LINEAR))
     }
 
-    /// Both axes are logarithmic, so linear growth is a line of the slope of the dashed one.
+    /// Instructions, with the time beside each point. Both axes are logarithmic: linear growth has the slope of the
+    /// dashed line.
     pub(crate) fn svg(&self) -> String {
         let decades = |values: &dyn Fn(&Point) -> f64| {
             let logs = || self.points.iter().map(|point| values(point).log10());
@@ -59,91 +58,66 @@ impl Plot {
                 (logs().fold(f64::MAX, f64::min).floor(), logs().fold(f64::MIN, f64::max).ceil());
             (low, high.max(low + 1.0))
         };
-        let (x_range, y_range) = (decades(&|point| point.x), decades(&|point| point.microseconds));
+        let (x_range, y_range) = (decades(&|point| point.x), decades(&|point| point.instructions));
+        let (top, bottom, left, right) = (TOP, HEIGHT - BOTTOM, LEFT, WIDTH - RIGHT);
         let place = |value: f64, (low, high): (f64, f64), from: f64, to: f64| {
             from + (value.log10() - low) / (high - low) * (to - from)
         };
-        let x = |value| place(value, x_range, LEFT, WIDTH - RIGHT);
-        let y = |value| place(value, y_range, HEIGHT - BOTTOM, TOP);
-        let (top, bottom, left, right) = (TOP, HEIGHT - BOTTOM, LEFT, WIDTH - RIGHT);
+        let x = |value| place(value, x_range, left, right);
+        let y = |value| place(value, y_range, bottom, top);
 
-        let mut svg = format!(
-            r##"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" font-family="sans-serif" font-size="12">
-<rect width="{WIDTH}" height="{HEIGHT}" fill="#ffffff"/>
-<text x="{left}" y="24" font-size="15">Time of one answer by {}</text>
-"##,
-            self.title()
-        );
-        let mut line = |from: (f64, f64), to: (f64, f64), style: &str| {
-            writeln!(
-                svg,
-                r#"<line x1="{:.1}" y1="{:.1}" x2="{:.1}" y2="{:.1}" {style}/>"#,
-                from.0, from.1, to.0, to.1
-            )
-        };
-        let mut labels = String::new();
+        let mut parts = vec![text(
+            left,
+            24.0,
+            "start",
+            &format!("Instructions (time) of one answer, by {}", self.title()),
+        )];
         for value in powers(x_range) {
-            line((x(value), top), (x(value), bottom), GRID).expect("text");
-            writeln!(
-                labels,
-                r#"<text x="{:.1}" y="{}" text-anchor="middle">{}</text>"#,
-                x(value),
-                bottom + 18.0,
-                short(value)
-            )
-            .expect("text");
+            parts.push(line((x(value), top), (x(value), bottom), GRID));
+            parts.push(text(x(value), bottom + 18.0, "middle", &short(value)));
         }
         for value in powers(y_range) {
-            line((left, y(value)), (right, y(value)), GRID).expect("text");
-            writeln!(
-                labels,
-                r#"<text x="{}" y="{:.1}" text-anchor="end">{}</text>"#,
-                left - 8.0,
-                y(value) + 4.0,
-                time(value)
-            )
-            .expect("text");
+            parts.push(line((left, y(value)), (right, y(value)), GRID));
+            parts.push(text(left - 8.0, y(value) + 4.0, "end", &short(value)));
         }
         // Linear growth that ends where the measured one ends, as far as it is in the picture.
         let last = self.points.last().expect("points");
-        let start = (10_f64.powf(x_range.0)).max(last.x * 10_f64.powf(y_range.0) / last.microseconds);
-        line((x(start), y(last.microseconds * start / last.x)), (x(last.x), y(last.microseconds)), DASHED)
-            .expect("text");
-        svg.push_str(&labels);
-        let path: Vec<_> = self
-            .points
-            .iter()
-            .map(|point| format!("{:.1},{:.1}", x(point.x), y(point.microseconds)))
-            .collect();
-        writeln!(
-            svg,
-            r##"<polyline points="{}" fill="none" stroke="#1f6feb" stroke-width="2"/>"##,
-            path.join(" ")
-        )
-        .expect("text");
+        let start = (10_f64.powf(x_range.0)).max(last.x * 10_f64.powf(y_range.0) / last.instructions);
+        let linear = (x(start), y(last.instructions * start / last.x));
+        parts.push(line(linear, (x(last.x), y(last.instructions)), DASHED));
+        let ends = self.points.iter().zip(&self.points[1..]);
+        let at = |point: &Point| (x(point.x), y(point.instructions));
+        parts.extend(ends.map(|(from, to)| line(at(from), at(to), MEASURED)));
+        let middle = f64::midpoint(left, right);
         for point in &self.points {
-            let (x, y) = (x(point.x), y(point.microseconds));
-            writeln!(
-                svg,
-                r##"<circle cx="{x:.1}" cy="{y:.1}" r="4" fill="#1f6feb"><title>{}: {}</title></circle>"##,
-                short(point.x),
-                time(point.microseconds)
-            )
-            .expect("text");
+            let (x, y) = at(point);
+            parts.push(format!(r##"<circle cx="{x:.1}" cy="{y:.1}" r="4" fill="#1f6feb"/>"##));
+            let anchor = if x > middle { "end" } else { "start" };
+            parts.push(text(x, y - 10.0, anchor, &time(point.microseconds)));
         }
-        writeln!(
-            svg,
-            r#"<text x="{}" y="{}" text-anchor="middle">{} (dashed: linear growth)</text>"#,
-            f64::midpoint(left, right),
-            HEIGHT - 10.0,
-            self.title()
+        let below = format!("{} (dashed: linear growth)", self.title());
+        parts.push(text(middle, HEIGHT - 10.0, "middle", &below));
+        format!(
+            r##"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" font-family="sans-serif" font-size="12">
+<rect width="{WIDTH}" height="{HEIGHT}" fill="#ffffff"/>
+{}
+</svg>
+"##,
+            parts.join("\n")
         )
-        .expect("text");
-        svg + "</svg>\n"
     }
 }
 
+fn line(from: (f64, f64), to: (f64, f64), style: &str) -> String {
+    format!(r#"<line x1="{:.1}" y1="{:.1}" x2="{:.1}" y2="{:.1}" {style}/>"#, from.0, from.1, to.0, to.1)
+}
+
+fn text(x: f64, y: f64, anchor: &str, content: &str) -> String {
+    format!(r#"<text x="{x:.1}" y="{y:.1}" text-anchor="{anchor}">{content}</text>"#)
+}
+
 const GRID: &str = r##"stroke="#d0d7de""##;
+const MEASURED: &str = r##"stroke="#1f6feb" stroke-width="2""##;
 const DASHED: &str = r##"stroke="#57606a" stroke-dasharray="5 4""##;
 
 /// Powers of ten from one to the other.
@@ -155,6 +129,7 @@ fn powers((low, high): (f64, f64)) -> impl Iterator<Item = f64> {
 /// 20000000 as `20M`
 fn short(value: f64) -> String {
     match value {
+        1e9.. => format!("{}G", round(value / 1e9)),
         1e6.. => format!("{}M", round(value / 1e6)),
         1e3.. => format!("{}k", round(value / 1e3)),
         _ => round(value),

@@ -92,6 +92,8 @@ impl Row {
 
 /// Three digits that count.
 fn figure(value: f64) -> String {
+    // No minus before a zero.
+    let value = if value.abs() < 0.005 { 0.0 } else { value };
     match value {
         100.0.. => format!("{value:.0}"),
         10.0.. => format!("{value:.1}"),
