@@ -14,6 +14,9 @@ use crate::{Plan, null_webhook, product, reviews};
 
 const PODS: &str = "/api/v1/namespaces/default/pods?dryRun=All";
 const ADMISSION: &str = "/apis/admissionregistration.k8s.io/v1";
+const WEBHOOKS: &str = "mutatingwebhookconfigurations";
+const POLICIES: &str = "mutatingadmissionpolicies";
+const BINDINGS: &str = "mutatingadmissionpolicybindings";
 const NAME: &str = "bench.pullgate.example";
 
 /// What Pods pass on their way.
@@ -122,25 +125,24 @@ struct Stage {
     api: ApiServer,
     null: Program,
     pullgate: Program,
-    registered: Vec<String>,
 }
 
 impl Stage {
     async fn register(&mut self, between: Between) {
-        for path in std::mem::take(&mut self.registered) {
-            self.api.call("DELETE", &path, None).await;
+        // What an earlier run left when it was cut goes, too; the binding before its policy.
+        for kind in [WEBHOOKS, BINDINGS, POLICIES] {
+            self.api.clear(&format!("{ADMISSION}/{kind}/{NAME}")).await;
         }
         let objects = match between {
             Between::Nothing => vec![],
-            Between::Null => vec![("mutatingwebhookconfigurations", webhook(&self.null))],
-            Between::Pullgate => vec![("mutatingwebhookconfigurations", webhook(&self.pullgate))],
+            Between::Null => vec![(WEBHOOKS, webhook(&self.null))],
+            Between::Pullgate => vec![(WEBHOOKS, webhook(&self.pullgate))],
             Between::Policy => {
-                vec![("mutatingadmissionpolicies", policy()), ("mutatingadmissionpolicybindings", binding())]
+                vec![(POLICIES, policy()), (BINDINGS, binding())]
             }
         };
         for (kind, object) in objects {
             self.api.call("POST", &format!("{ADMISSION}/{kind}"), Some(&object)).await;
-            self.registered.push(format!("{ADMISSION}/{kind}/{NAME}"));
         }
         // The API server follows its own objects with a delay, so what it does is looked at.
         let deadline = Instant::now() + Duration::from_mins(1);
@@ -202,7 +204,6 @@ pub(crate) async fn creates(plan: &Plan) -> Vec<Row> {
         api: ApiServer::of_kubeconfig(),
         null: null_webhook().await,
         pullgate: product(&reviews::EVERYTHING).await,
-        registered: Vec::new(),
     };
     let load = Load {
         request: ApiServer::create(PODS, &pod()),
