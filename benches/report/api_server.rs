@@ -50,24 +50,21 @@ impl ApiServer {
         Self { target: Target { address, tls, pid }, caller }
     }
 
-    /// One call; the answer's body, of a call that succeeded.
-    pub(crate) async fn call(&mut self, method: &str, path: &str, body: Option<&Value>) -> Value {
-        let (status, text) = self.ask(method, path, body).await;
-        assert!(matches!(status, 200 | 201), "{method} {path}: {status} {text}");
-        serde_json::from_str(&text).unwrap_or_else(|error| panic!("{method} {path}: {error}: {text}"))
-    }
-
-    /// Deletes what may be there.
-    pub(crate) async fn clear(&mut self, path: &str) {
-        let (status, text) = self.ask("DELETE", path, None).await;
-        assert!(matches!(status, 200 | 404), "DELETE {path}: {status} {text}");
-    }
-
-    async fn ask(&mut self, method: &str, path: &str, body: Option<&Value>) -> (u16, String) {
+    /// One call; the answer's body where it succeeds.
+    pub(crate) async fn call(
+        &mut self,
+        method: &str,
+        path: &str,
+        body: Option<&Value>,
+    ) -> Result<Value, String> {
         let body = body.map(Value::to_string).unwrap_or_default();
         let answer = self.caller.call(&request(method, path, &JSON, body.as_bytes())).await;
-        let answer = answer.unwrap_or_else(|failure| panic!("{method} {path}: {failure}"));
-        (answer.status, String::from_utf8_lossy(&answer.body).into_owned())
+        let answer = answer.map_err(|failure| format!("{method} {path}: {failure}"))?;
+        let text = String::from_utf8_lossy(&answer.body);
+        match (answer.status, serde_json::from_str(&text)) {
+            (200 | 201, Ok(value)) => Ok(value),
+            (status, _) => Err(format!("{method} {path}: {status} {text}")),
+        }
     }
 
     /// The request that creates an object of this kind.

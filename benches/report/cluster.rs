@@ -129,9 +129,9 @@ struct Stage {
 
 impl Stage {
     async fn register(&mut self, between: Between) {
-        // What an earlier run left when it was cut goes, too; the binding before its policy.
+        // What an earlier run left when it was cut goes, too. Mostly there is nothing.
         for kind in [WEBHOOKS, BINDINGS, POLICIES] {
-            self.api.clear(&format!("{ADMISSION}/{kind}/{NAME}")).await;
+            drop(self.api.call("DELETE", &format!("{ADMISSION}/{kind}/{NAME}"), None).await);
         }
         let objects = match between {
             Between::Nothing => vec![],
@@ -142,22 +142,25 @@ impl Stage {
             }
         };
         for (kind, object) in objects {
-            self.api.call("POST", &format!("{ADMISSION}/{kind}"), Some(&object)).await;
+            let registered = self.api.call("POST", &format!("{ADMISSION}/{kind}"), Some(&object)).await;
+            registered.unwrap_or_else(|problem| panic!("{problem}"));
         }
-        // The API server follows its own objects with a delay, so what it does is looked at.
+        // The API server follows its own objects with a delay, so what it does is looked at; a create may fail
+        // as long as it calls a webhook that has ended.
         let deadline = Instant::now() + Duration::from_mins(1);
         let mut in_a_row = 0;
         while in_a_row < 5 {
-            in_a_row = if self.passed().await.1 == Some(between) { in_a_row + 1 } else { 0 };
-            assert!(Instant::now() < deadline, "{between:?} is not what Pods pass after a minute");
+            let passed = self.passed().await;
+            in_a_row = if matches!(&passed, Ok((_, Some(is))) if *is == between) { in_a_row + 1 } else { 0 };
+            assert!(Instant::now() < deadline, "Pods do not pass {between:?} after a minute: {passed:?}");
             sleep(Duration::from_millis(20)).await;
         }
     }
 
     /// Creates a Pod; what became of it, and what it passed.
-    async fn passed(&mut self) -> (Value, Option<Between>) {
+    async fn passed(&mut self) -> Result<(Value, Option<Between>), String> {
         let before = self.calls().await;
-        let pod = self.api.call("POST", PODS, Some(&pod())).await;
+        let pod = self.api.call("POST", PODS, Some(&pod())).await?;
         let after = self.calls().await;
         let mutated = pod["spec"]["containers"][0]["image"] == "registry.example/hub/acme/api:2.1";
         // Twice is possible: what comes after a webhook may change the Pod, and then it is asked again.
@@ -168,7 +171,7 @@ impl Stage {
             (false, false, true) => Some(Between::Policy),
             _ => None,
         };
-        (pod, passed)
+        Ok((pod, passed))
     }
 
     /// How often the null webhook and the product were called.
@@ -218,7 +221,7 @@ pub(crate) async fn creates(plan: &Plan) -> Vec<Row> {
             let which = (round + turn) % Between::ALL.len();
             stage.register(Between::ALL[which]).await;
             rates[which].push(load.run(&stage.api.target).await.per_second);
-            let (pod, passed) = stage.passed().await;
+            let (pod, passed) = stage.passed().await.unwrap_or_else(|problem| panic!("{problem}"));
             assert_eq!(passed, Some(Between::ALL[which]), "what Pods pass has changed under the load");
             pods[which] = decided(pod);
         }
