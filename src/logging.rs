@@ -1,12 +1,13 @@
 //! Log lines: for a person (`time LEVEL message key=value …`) or for a machine (one JSON object).
 
 use std::borrow::Cow;
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 use std::io::{self, Write as _};
 
 use env_logger::{Builder, Target, fmt::Formatter};
 use log::kv::{Error, Key, Value, VisitSource};
-use log::{LevelFilter, Record};
+use log::{Level, LevelFilter, Record};
+use serde::ser::{Serialize, SerializeMap as _, Serializer};
 
 use crate::config::{LogFormat, Logging};
 
@@ -43,17 +44,47 @@ fn text(out: &mut Formatter, record: &Record<'_>) -> io::Result<()> {
     writeln!(out, "{line}")
 }
 
+/// Written as it comes, without a JSON value in between: at a line for each call that costs as much as a small patch.
 fn json(out: &mut Formatter, record: &Record<'_>) -> io::Result<()> {
-    let mut line = serde_json::Map::new();
-    let mut put = |key: &str, value: serde_json::Value| drop(line.insert(key.to_owned(), value));
-    put("time", out.timestamp_millis().to_string().into());
-    put("level", record.level().as_str().to_ascii_lowercase().into());
-    put("message", record.args().to_string().into());
+    let mut line = Vec::with_capacity(512);
+    let mut json = serde_json::Serializer::new(&mut line);
+    let mut object = json.serialize_map(None)?;
+    object.serialize_entry("time", &Shown(out.timestamp_millis()))?;
+    object.serialize_entry("level", level(record.level()))?;
+    object.serialize_entry("message", &Shown(record.args()))?;
+    // Writing to a vector cannot fail.
     visit(record, |key, value| {
-        let number = value.to_u64().map(Into::into).or_else(|| value.to_i64().map(Into::into));
-        put(key.as_str(), number.unwrap_or_else(|| value.to_string().into()));
+        let key = key.as_str();
+        let _ = match (value.to_borrowed_str(), value.to_u64(), value.to_i64()) {
+            (Some(text), ..) => object.serialize_entry(key, text),
+            (None, Some(number), _) => object.serialize_entry(key, &number),
+            (None, None, Some(number)) => object.serialize_entry(key, &number),
+            (None, None, None) => object.serialize_entry(key, &Shown(value)),
+        };
     });
-    writeln!(out, "{}", serde_json::Value::Object(line))
+    object.end()?;
+    line.push(b'\n');
+    out.write_all(&line)
+}
+
+/// A level as machines like it.
+const fn level(level: Level) -> &'static str {
+    match level {
+        Level::Error => "error",
+        Level::Warn => "warn",
+        Level::Info => "info",
+        Level::Debug => "debug",
+        Level::Trace => "trace",
+    }
+}
+
+/// A text that is known by how it is shown.
+struct Shown<T>(T);
+
+impl<T: fmt::Display> Serialize for Shown<T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&self.0)
+    }
 }
 
 /// Calls `each` for every field that says something: an empty one is as good as absent.

@@ -1,0 +1,74 @@
+//! The API server of `KUBECONFIG`, as its administrator with a client certificate.
+
+use std::net::SocketAddr;
+use std::process::Command;
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::Value;
+
+use crate::client::{Caller, TlsSettings, request};
+use crate::https::Target;
+
+const JSON: [(&str, &str); 2] = [("Content-Type", "application/json"), ("Accept", "application/json")];
+
+/// The connection of whoever sets up and looks on; loads have their own.
+pub(crate) struct ApiServer {
+    pub(crate) target: Target,
+    caller: Caller,
+}
+
+impl ApiServer {
+    /// The cluster that `scripts/cluster` runs. Its API server is a process of this machine: a webhook on a loopback
+    /// address is nothing that another one could call.
+    pub(crate) fn of_kubeconfig() -> Self {
+        let shown =
+            Command::new("kubectl").args(["config", "view", "--raw", "--minify", "-o", "json"]).output();
+        let shown = shown.expect("kubectl is in PATH: run scripts/bench").stdout;
+        let config: Value = serde_json::from_slice(&shown).expect("kubectl prints JSON");
+        let text = |pointer: &str| {
+            let value = config.pointer(pointer).and_then(Value::as_str);
+            value.unwrap_or_else(|| panic!("KUBECONFIG has no {pointer}: run scripts/bench"))
+        };
+        let pem =
+            |pointer: &str| String::from_utf8(STANDARD.decode(text(pointer)).expect("base64")).expect("PEM");
+        let tls = TlsSettings::as_client(
+            &pem("/clusters/0/cluster/certificate-authority-data"),
+            &pem("/users/0/user/client-certificate-data"),
+            &pem("/users/0/user/client-key-data"),
+        );
+        let server = text("/clusters/0/cluster/server");
+        let address: SocketAddr = server
+            .strip_prefix("https://")
+            .and_then(|address| address.parse().ok())
+            .unwrap_or_else(|| panic!("the API server {server} is no https://ADDRESS:PORT"));
+        assert!(address.ip().is_loopback(), "the API server {address} is on another machine");
+        let pid = std::env::var("API_SERVER_PID").ok().and_then(|pid| pid.parse().ok());
+        let pid = pid.expect("API_SERVER_PID is the API server's process: run scripts/bench");
+        let caller = Caller::new(address, &tls);
+        Self { target: Target { address, tls, pid }, caller }
+    }
+
+    /// One call; the answer's body where it succeeds.
+    pub(crate) async fn call(
+        &mut self,
+        method: &str,
+        path: &str,
+        body: Option<&Value>,
+    ) -> Result<Value, String> {
+        let body = body.map(Value::to_string).unwrap_or_default();
+        let answer = self.caller.call(&request(method, path, &JSON, body.as_bytes())).await;
+        let answer = answer.map_err(|failure| format!("{method} {path}: {failure}"))?;
+        let text = String::from_utf8_lossy(&answer.body);
+        match (answer.status, serde_json::from_str(&text)) {
+            (200 | 201, Ok(value)) => Ok(value),
+            (status, _) => Err(format!("{method} {path}: {status} {text}")),
+        }
+    }
+
+    /// The request that creates an object of this kind.
+    pub(crate) fn create(path: &str, object: &Value) -> Arc<Vec<u8>> {
+        Arc::new(request("POST", path, &JSON, object.to_string().as_bytes()))
+    }
+}
