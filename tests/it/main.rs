@@ -13,6 +13,7 @@ mod config;
 mod connections;
 mod docs;
 mod fixtures;
+mod grammar;
 mod https;
 mod https_health;
 mod https_limits;
