@@ -10,6 +10,7 @@ use json_patch::{Patch, PatchOperation};
 use libfuzzer_sys::{Corpus, fuzz_mutator, fuzz_target};
 use pullgate::policy::Policy;
 use pullgate_fuzz::json::Tree;
+use pullgate_fuzz::model::Fate;
 use pullgate_fuzz::review::Review;
 use pullgate_fuzz::{cost, model, policies};
 use serde::de::IgnoredAny;
@@ -67,7 +68,9 @@ fn is_answered(policy: &Policy, body: &[u8]) -> Option<Value> {
     let (request, response) = (&sent["request"], &answered["response"]);
     assert_eq!(response["uid"], request["uid"]);
     is_printable(response);
+    let fate = model::fate(policy, request);
     if response["allowed"] == json!(false) {
+        assert_eq!(fate, Fate::Denied, "{answered}: {shown}");
         let status = &response["status"];
         assert!(status["code"].as_u64().is_some_and(|code| code >= 400), "{answered}");
         assert!(status["message"].as_str().is_some_and(|text| !text.is_empty()), "{answered}");
@@ -76,8 +79,10 @@ fn is_answered(policy: &Policy, body: &[u8]) -> Option<Value> {
     }
     assert_eq!((&response["allowed"], &response["status"]), (&json!(true), &Value::Null), "{answered}");
     let stored = patched(&request["object"], response);
-    if let Some(expected) = model::admitted(policy, request) {
-        assert_eq!(stored, expected, "{shown}");
+    match fate {
+        Fate::Stored(expected) => assert_eq!(stored, expected, "{shown}"),
+        Fate::Denied => panic!("an object that cannot be read is admitted: {shown}"),
+        Fate::Open => {}
     }
     is_final(policy, &sent, &stored);
     Some(stored)

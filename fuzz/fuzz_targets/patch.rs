@@ -1,33 +1,50 @@
-//! Operations of the patch builder against a JSON Patch implementation.
+//! The patch builder against a JSON Patch implementation.
 //!
-//! Input: a document and edits, made from the fuzzer's bytes. Each edit is done twice: by json-patch, to which the
-//! operation is all that is known, and directly on the document.
+//! Input: edits, made from the fuzzer's bytes, at places that mutators write to. All are done twice: by json-patch, to
+//! which the builder's text is all that is known, and directly on the document.
 #![no_main]
 
-use arbitrary::{Arbitrary, Unstructured};
-use libfuzzer_sys::fuzz_target;
-use pullgate::patch::{Mutator, Operation, Reference, Step, Value as Written, pointer};
-use pullgate_fuzz::{cost, json};
+use arbitrary::Arbitrary;
+use libfuzzer_sys::{Corpus, fuzz_target};
+use pullgate::patch::{Mutator, Operation, Pointer, Reference, Value as Written, to_json};
+use pullgate_fuzz::cost;
 use serde_json::{Value, json};
 
-fuzz_target!(|input: &[u8]| {
-    let mut random = Unstructured::new(input);
-    // Bytes that run out end the input.
-    let Ok(mut document) = json::arbitrary(&mut random, 0) else { return };
-    while !random.is_empty() {
-        let Ok(edit) = Edit::arbitrary(&mut random) else { return };
-        edit.is_done_alike(&mut document);
-    }
-});
+/// A pointer, and the steps that it stands for.
+type Place = (Pointer, &'static [&'static str]);
+
+/// Fixed places; a `-` is the end of a list.
+const FIELDS: [Place; 5] = [
+    (Pointer::Field("/spec"), &["spec"]),
+    (Pointer::Field("/spec/storageClassName"), &["spec", "storageClassName"]),
+    (Pointer::Field("/spec/imagePullSecrets"), &["spec", "imagePullSecrets"]),
+    (Pointer::Field("/spec/imagePullSecrets/-"), &["spec", "imagePullSecrets", "-"]),
+    (
+        Pointer::Field("/metadata/annotations/volume.beta.kubernetes.io~1storage-class"),
+        &["metadata", "annotations", "volume.beta.kubernetes.io/storage-class"],
+    ),
+];
+const LISTS: [&str; 4] = ["containers", "initContainers", "ephemeralContainers", "volumes"];
 
 #[derive(Arbitrary, Debug)]
 struct Edit {
-    /// Which child to go down to, from the root.
-    way: Vec<u8>,
-    /// What is written there, as a member if it is in an object.
-    key: json::Key,
-    place: u8,
+    place: At,
+    before: Before,
     what: What,
+}
+
+/// What is at the place to begin with. Its parent is there, unless another edit puts something else in its place.
+#[derive(Arbitrary, Debug)]
+enum Before {
+    Absent,
+    Null,
+    There,
+}
+
+#[derive(Arbitrary, Debug)]
+enum At {
+    Field(u8),
+    Element { list: u8, index: u8, in_image: bool },
 }
 
 #[derive(Arbitrary, Debug)]
@@ -38,116 +55,118 @@ enum What {
     Empty,
 }
 
-impl Edit {
-    fn is_done_alike(&self, document: &mut Value) {
-        let (written, value) = self.what.both();
-        let (mut path, mut parent) = (Vec::new(), &mut *document);
-        let mut way = self.way.iter();
-        // The borrow of a child ends where it is not gone down to, so look before stepping.
-        while has_child(parent)
-            && let Some(&turn) = way.next()
-        {
-            parent = match parent {
-                Value::Object(members) => {
-                    let at = usize::from(turn) % members.len();
-                    let (key, child) = members.iter_mut().nth(at).expect("it is counted");
-                    path.push(Owned::Key(key.clone()));
-                    child
-                }
-                Value::Array(elements) => {
-                    let at = usize::from(turn) % elements.len();
-                    path.push(Owned::Index(at));
-                    &mut elements[at]
-                }
-                _ => unreachable!("it has a child"),
-            };
-        }
-        let before = parent.clone();
-        let present = match parent {
-            Value::Object(members) => {
-                path.push(Owned::Key(self.key.0.clone()));
-                members.insert(self.key.0.clone(), value).is_some()
-            }
-            Value::Array(elements) => match usize::from(self.place) % (2 * elements.len() + 1) {
-                at if at < elements.len() => {
-                    path.push(Owned::Index(at));
-                    elements[at] = value;
-                    true
-                }
-                at if at < 2 * elements.len() => {
-                    let at = at - elements.len();
-                    path.push(Owned::Index(at));
-                    elements.insert(at, value);
-                    false
-                }
-                _ => {
-                    path.push(Owned::End);
-                    elements.push(value);
-                    false
-                }
-            },
-            // Nothing can be put into a plain value.
-            _ => return,
-        };
-        let after = std::mem::replace(parent, before);
-        let mut expected = document.clone();
-        let steps: Vec<_> = path.iter().map(Owned::step).collect();
-        *at(&mut expected, &path[..path.len() - 1]) = after;
+fuzz_target!(|edits: Vec<Edit>| -> Corpus {
+    let mut document = json!({});
+    for Edit { place, before, .. } in &edits {
+        before.prepare(&mut document, &place.both().1);
+    }
+    let mut expected = document.clone();
+    let operations: Vec<_> = edits.iter().filter_map(|edit| edit.is_done(&mut expected)).collect();
 
-        let operation = Operation::set(Mutator::Image, present, pointer(&steps), written);
-        let text = cost::bounded(json::size(document), || serde_json::to_string(&[&operation]))
-            .expect("operations can be written");
-        let patch: json_patch::Patch = serde_json::from_str(&text).expect(&text);
-        json_patch::patch(document, &patch).unwrap_or_else(|error| panic!("{error}: {text}"));
-        assert_eq!(document, &expected, "{text}");
+    let bytes = edits.iter().map(|edit| edit.what.bytes()).sum();
+    let text = cost::bounded(bytes, || to_json(&operations)).expect("operations can be written");
+    let patch: json_patch::Patch = serde_json::from_str(&text).expect(&text);
+    assert_eq!(patch.0.len(), operations.len());
+    json_patch::patch(&mut document, &patch).unwrap_or_else(|error| panic!("{error}: {text}"));
+    assert_eq!(document, expected, "{text}");
+    Corpus::Keep
+});
+
+impl Edit {
+    /// Edits the document, and says what the builder has to be told for it; nothing where there is no parent.
+    fn is_done(&self, document: &mut Value) -> Option<Operation<'_>> {
+        let (written, value) = self.what.both();
+        let (pointer, steps) = self.place.both();
+        let (last, parents) = steps.split_last()?;
+        let present = match (document.pointer_mut(&joined(parents))?, last.as_str()) {
+            (Value::Object(members), key) => {
+                members.insert(key.to_owned(), value).is_some_and(|old| !old.is_null())
+            }
+            (Value::Array(elements), "-") => {
+                elements.push(value);
+                false
+            }
+            _ => return None,
+        };
+        Some(Operation::set(Mutator::Image, present, pointer, written))
+    }
+}
+
+/// A pointer to parents, whose names need no escaping.
+fn joined(parents: &[String]) -> String {
+    parents.iter().flat_map(|step| ["/", step]).collect()
+}
+
+impl Before {
+    fn prepare(&self, document: &mut Value, steps: &[String]) {
+        *reach(document, steps) = if matches!(self, Self::There) { json!("there") } else { Value::Null };
+        if matches!(self, Self::Absent)
+            && let Some((last, parents)) = steps.split_last()
+            && let Some(Value::Object(members)) = document.pointer_mut(&joined(parents))
+        {
+            members.remove(last);
+        }
+    }
+}
+
+impl At {
+    /// As the builder has it, and as steps.
+    fn both(&self) -> (Pointer, Vec<String>) {
+        match *self {
+            Self::Field(which) => {
+                let (pointer, steps) = FIELDS[usize::from(which) % FIELDS.len()];
+                (pointer, steps.iter().map(ToString::to_string).collect())
+            }
+            Self::Element { list, index, in_image } => {
+                let (list, index) = (LISTS[usize::from(list) % LISTS.len()], usize::from(index));
+                let field = if in_image { "image/reference" } else { "imagePullPolicy" };
+                let steps = format!("spec/{list}/{index}/{field}").split('/').map(str::to_owned).collect();
+                (Pointer::Element { list, index, field }, steps)
+            }
+        }
     }
 }
 
 impl What {
     /// As the builder has it, and as it is meant.
-    fn both(&self) -> (Written, Value) {
-        let reference = |name: &String| Reference { name: name.clone() };
+    fn both(&self) -> (Written<'_>, Value) {
+        let reference = |name| Reference { name };
         match self {
-            Self::Text(text) => (Written::Text(text.clone()), json!(text)),
+            Self::Text(text) => (Written::Text(text.into()), json!(text)),
             Self::Reference(name) => (Written::Reference(reference(name)), json!({ "name": name })),
             Self::References(names) => (
-                Written::References(names.iter().map(reference).collect()),
+                Written::References(names.iter().map(String::as_str).map(reference).collect()),
                 names.iter().map(|name| json!({ "name": name })).collect(),
             ),
             Self::Empty => (Written::Empty {}, json!({})),
         }
     }
-}
 
-/// A step that owns its key.
-enum Owned {
-    Key(String),
-    Index(usize),
-    End,
-}
-
-impl Owned {
-    fn step(&self) -> Step<'_> {
+    fn bytes(&self) -> usize {
         match self {
-            Self::Key(key) => Step::Key(key),
-            Self::Index(index) => Step::Index(*index),
-            Self::End => Step::End,
+            Self::Text(text) | Self::Reference(text) => text.len(),
+            Self::References(names) => names.iter().map(String::len).sum(),
+            Self::Empty => 0,
         }
     }
 }
 
-fn has_child(value: &Value) -> bool {
-    match value {
-        Value::Object(members) => !members.is_empty(),
-        Value::Array(elements) => !elements.is_empty(),
-        _ => false,
-    }
-}
-
-fn at<'a>(document: &'a mut Value, path: &[Owned]) -> &'a mut Value {
-    path.iter().fold(document, |parent, step| match step {
-        Owned::Key(key) => &mut parent[key.as_str()],
-        Owned::Index(index) => &mut parent[*index],
-        Owned::End => unreachable!("nothing is below the end"),
+/// Goes down to a place; whatever is missing or in the way becomes an object or a list.
+fn reach<'a>(document: &'a mut Value, steps: &[String]) -> &'a mut Value {
+    steps.iter().fold(document, |parent, step| {
+        let index: Option<usize> = step.parse().ok();
+        if index.is_none() && step != "-" {
+            if !parent.is_object() {
+                *parent = json!({});
+            }
+            return &mut parent[step.as_str()];
+        }
+        if !parent.is_array() {
+            *parent = json!([]);
+        }
+        let list = parent.as_array_mut().expect("it is a list");
+        let index = index.unwrap_or(list.len());
+        list.resize(list.len().max(index + 1), Value::Null);
+        &mut list[index]
     })
 }

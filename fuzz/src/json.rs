@@ -128,7 +128,6 @@ pub fn is_same(one: &Value, other: &Value) -> bool {
     }
 }
 
-#[expect(clippy::float_cmp, reason = "the same digits make the same float")]
 fn is_same_number(one: &Number, other: &Number) -> bool {
     one == other || ((one.is_f64() || other.is_f64()) && one.as_f64() == other.as_f64())
 }

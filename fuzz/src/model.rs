@@ -9,28 +9,72 @@ use pullgate::object::{BETA_STORAGE_CLASS_ANNOTATION, MIRROR_ANNOTATION};
 use pullgate::policy::{Policy, PullSecrets, StorageClass};
 use serde_json::{Value, json};
 
-/// The object that should be stored in the end; none where a list of the old object has a name twice, so that it
-/// is open which element a new one is compared with.
+/// What becomes of a request.
+#[derive(Debug, PartialEq)]
+pub enum Fate {
+    /// It is allowed, and in the end this is stored.
+    Stored(Value),
+    /// An object that rules are about cannot be read.
+    Denied,
+    /// A list of the old object has a name twice, so it is open which element a new one is compared with.
+    Open,
+}
+
+/// What should become of a request, which is sound but for its objects.
 #[must_use]
-pub fn admitted(policy: &Policy, request: &Value) -> Option<Value> {
+pub fn fate(policy: &Policy, request: &Value) -> Fate {
     let (object, old) = (&request["object"], &request["oldObject"]);
     let excluded = text(&request["namespace"]).is_some_and(|name| policy.excluded_namespaces.contains(name));
-    let (call, what) = (text(&request["operation"]).unwrap_or_default(), resource(request));
+    let ours = match (text(&request["operation"]).unwrap_or_default(), resource(request)) {
+        ("CREATE", "persistentvolumeclaims") => Some("CLAIM"),
+        (call @ ("CREATE" | "UPDATE"), "pods") => Some(call),
+        ("UPDATE", "pods/ephemeralcontainers") => Some("DEBUG"),
+        _ => None,
+    };
+    let Some(scope) = ours.filter(|_| !object.is_null() && !excluded) else {
+        return Fate::Stored(object.clone());
+    };
+    if !is_readable(object) || !is_readable(old) {
+        return Fate::Denied;
+    }
     let mut after = object.clone();
-    if object.is_null() || excluded {
-        return Some(after);
-    }
-    match (call, what) {
-        ("CREATE", "persistentvolumeclaims") => claim(policy.storage_class.as_ref(), &mut after),
-        ("CREATE" | "UPDATE", "pods") | ("UPDATE", "pods/ephemeralcontainers")
-            if !is_exempt(object) && !is_exempt(old) =>
-        {
-            let scope = if what == "pods" { call } else { "DEBUG" };
-            Pod { policy, scope, old }.change(&mut after)?;
+    if scope == "CLAIM" {
+        claim(policy.storage_class.as_ref(), &mut after);
+    } else if !is_exempt(object) && !is_exempt(old) {
+        let pod = Pod { policy, scope, old };
+        if pod.change(&mut after).is_none() {
+            return Fate::Open;
         }
-        _ => {}
     }
-    Some(after)
+    Fate::Stored(after)
+}
+
+/// Whether all that rules look at has the type that it should have. Everything may be absent or null.
+fn is_readable(object: &Value) -> bool {
+    const MOST_ELEMENTS: usize = 10_000;
+    let map = |value: &Value| value.is_null() || value.is_object();
+    let texts = |value: &Value, keys: &[&str]| {
+        map(value) && keys.iter().all(|key| value[key].is_null() || value[key].is_string())
+    };
+    let list = |value: &Value, is: &dyn Fn(&Value) -> bool| {
+        value.is_null()
+            || value.as_array().is_some_and(|list| list.len() <= MOST_ELEMENTS && list.iter().all(is))
+    };
+    let container = |value: &Value| texts(value, &["name", "image", "imagePullPolicy"]);
+    let volume =
+        |value: &Value| texts(value, &["name"]) && texts(&value["image"], &["reference", "pullPolicy"]);
+    let manager = |value: &Value| map(value) && map(&value["fieldsV1"]) && map(&value["fieldsV1"]["f:spec"]);
+    let (metadata, spec) = (&object["metadata"], &object["spec"]);
+    map(object)
+        && texts(metadata, &["name", "generateName", "deletionTimestamp"])
+        && texts(&metadata["annotations"], &[BETA_STORAGE_CLASS_ANNOTATION])
+        && list(&metadata["managedFields"], &manager)
+        && texts(spec, &["storageClassName"])
+        && ["containers", "initContainers", "ephemeralContainers"]
+            .iter()
+            .all(|key| list(&spec[key], &container))
+        && list(&spec["volumes"], &volume)
+        && list(&spec["imagePullSecrets"], &|value| texts(value, &["name"]))
 }
 
 fn resource(request: &Value) -> &'static str {
@@ -174,7 +218,7 @@ fn claim(class: Option<&StorageClass>, claim: &mut Value) {
     }
 }
 
-/// A string, or nothing. (An object with anything else where a string belongs is denied.)
+/// A string, or nothing.
 fn text(value: &Value) -> Option<&str> {
     value.as_str()
 }

@@ -3,9 +3,9 @@
 use arbitrary::{Arbitrary, Result, Unstructured};
 use pullgate::policy::Policy;
 use serde::{Serialize, Serializer};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
-use crate::model;
+use crate::model::{self, Fate};
 
 /// A question.
 #[derive(Arbitrary, Debug)]
@@ -33,7 +33,7 @@ enum Old {
     Same,
     /// What was made of the object when it was created: a manifest is applied again.
     Admitted,
-    Other(Object),
+    Other(Box<Object>),
 }
 
 impl Review {
@@ -67,7 +67,10 @@ impl Review {
             Old::Admitted => {
                 let mut created = request.clone();
                 created["operation"] = json!("CREATE");
-                model::admitted(policy, &created).unwrap_or_default()
+                match model::fate(policy, &created) {
+                    Fate::Stored(object) => object,
+                    Fate::Denied | Fate::Open => Value::Null,
+                }
             }
             Old::Other(object) => json!(object),
         };
@@ -144,7 +147,7 @@ objects! {
     Object {
         metadata: Field<Metadata> = "metadata",
         spec: Field<Spec> = "spec",
-        status: Rare<Text> = "status",
+        status: Rare<Any> = "status",
     }
     Metadata {
         name: Field<Name> = "name",
@@ -154,7 +157,7 @@ objects! {
         managed_fields: Field<Vec<Field<ManagedFields, 240>>, 100> = "managedFields",
     }
     Annotations {
-        mirror: Rare<Text> = "kubernetes.io/config.mirror",
+        mirror: Rare<Any> = "kubernetes.io/config.mirror",
         class: Field<Class, 60> = "volume.beta.kubernetes.io/storage-class",
         other: Field<Text> = "a~b/c",
     }
@@ -163,12 +166,12 @@ objects! {
         fields: Field<Fields> = "fieldsV1",
     }
     Fields {
-        metadata: Field<Text> = "f:metadata",
+        metadata: Field<Any> = "f:metadata",
         spec: Field<SpecFields> = "f:spec",
     }
     SpecFields {
-        class: Field<Text, 100> = "f:storageClassName",
-        other: Field<Text> = "f:volumeMode",
+        class: Field<Any, 100> = "f:storageClassName",
+        other: Field<Any> = "f:volumeMode",
     }
     Spec {
         init_containers: List<Container> = "initContainers",
@@ -177,24 +180,58 @@ objects! {
         volumes: List<Volume> = "volumes",
         secrets: List<Secret> = "imagePullSecrets",
         class: Field<Class> = "storageClassName",
-        other: Field<Text> = "nodeName",
+        other: Field<Any> = "nodeSelector",
     }
     Container {
         name: Field<Name> = "name",
         image: Field<Image> = "image",
         policy: Field<PullPolicy> = "imagePullPolicy",
-        other: Field<Text> = "resources",
+        other: Field<Any> = "resources",
     }
     Volume {
         name: Field<Name> = "name",
         image: Field<ImageSource> = "image",
+        other: Rare<Any> = "emptyDir",
     }
     ImageSource {
         reference: Field<Image> = "reference",
         policy: Field<PullPolicy> = "pullPolicy",
+        other: Rare<Any> = "other",
     }
     Secret {
         name: Field<SecretName> = "name",
+        other: Rare<Any> = "other",
+    }
+}
+
+/// What rules skip, or only look whether it is there: anything, nested around the deepest level that is read too.
+#[derive(Debug)]
+enum Any {
+    Text(Text),
+    Nested(u8),
+}
+
+impl<'a> Arbitrary<'a> for Any {
+    fn arbitrary(random: &mut Unstructured<'a>) -> Result<Self> {
+        Ok(match u8::arbitrary(random)? {
+            levels @ 0..16 => Self::Nested(levels),
+            _ => Self::Text(Text::arbitrary(random)?),
+        })
+    }
+}
+
+impl Serialize for Any {
+    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+        match self {
+            Self::Text(text) => text.serialize(serializer),
+            Self::Nested(levels) => {
+                let deeper = |inner, level| match level % 2 {
+                    0 => Value::Array(vec![inner]),
+                    _ => Value::Object(Map::from_iter([("a".to_owned(), inner)])),
+                };
+                (0..115 + levels).fold(Value::Null, deeper).serialize(serializer)
+            }
+        }
     }
 }
 

@@ -31,6 +31,10 @@ pub(crate) fn is_reference(image: &str) -> bool {
     let host = name.split_once('/').filter(|(first, _)| {
         *first == "localhost" || first.contains(['.', ':']) || first.chars().any(|c| c.is_ascii_uppercase())
     });
+    // `[1]/x` has the form of an address, but no mark of a host, so runtimes read a path.
+    if host.is_none() && name.starts_with('[') {
+        return false;
+    }
     let port =
         host.and_then(|(host, _)| host.rsplit_once(':')).map(|(_, port)| port).filter(|p| !p.ends_with(']'));
     if port.is_some_and(|port| !port.trim_start_matches('0').parse::<u16>().is_ok_and(|port| port > 0)) {
