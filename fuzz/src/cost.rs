@@ -8,7 +8,7 @@ use libfuzzer_sys::{Corpus, fuzzer_mutate};
 /// What a call may take whatever its input.
 const BASE: Duration = Duration::from_millis(100);
 /// What each byte of input may add. Instrumented code takes a tenth of this at most, so that no slow machine
-/// is taken for a finding; work that grows with the square of 64 KiB takes ten times as much.
+/// is taken for a finding; most work that grows with the square of 64 KiB takes more.
 const PER_BYTE: Duration = Duration::from_micros(10);
 
 /// Calls `work`, and panics when it took more time on the processor than an input of `bytes` bytes may cost.
