@@ -37,10 +37,10 @@ pub struct Options {
     #[arg(long, value_name = "PATH")]
     pub file: PathBuf,
     /// Namespace of the Deployment
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = name)]
     pub namespace: String,
     /// Deployment that needs an available replica first
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = name)]
     pub deployment: String,
     /// How to reach the API server [default: as a Pod does, with the token of its ServiceAccount]
     #[arg(long, value_name = "PATH")]
@@ -48,6 +48,13 @@ pub struct Options {
     /// How long to wait for all of it
     #[arg(long, value_name = "SECONDS", default_value_t = 600, value_parser = clap::value_parser!(u64).range(1..=86_400))]
     pub timeout: u64,
+}
+
+/// An object's name. It becomes part of an address, where anything else would ask for something else.
+fn name(text: &str) -> Result<String, &'static str> {
+    let inner = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-.".contains(&byte);
+    let valid = !text.is_empty() && text.bytes().all(inner) && !text.starts_with('.');
+    valid.then(|| text.to_owned()).ok_or("expected a name of a-z, 0-9, - and .")
 }
 
 /// Why nothing was registered.
@@ -162,7 +169,8 @@ async fn apply(client: &Client, file: &Path) -> Result<Option<String>, RegisterE
     match registered(client, &registration).await {
         Ok(()) => {
             let name = registration["metadata"]["name"].as_str().unwrap_or_default();
-            info!(name, webhooks = names(&registration).count(); "registered");
+            let webhooks = registration["webhooks"].as_array().map_or(0, Vec::len);
+            info!(name, webhooks; "registered");
             Ok(None)
         }
         Err(kube::Error::Api(status)) if matches!(status.code, 400 | 422) => {
@@ -178,25 +186,24 @@ async fn registered(client: &Client, registration: &Value) -> Result<(), kube::E
     let resource = ApiResource::erase::<MutatingWebhookConfiguration>(&());
     let api = Api::<DynamicObject>::all_with(client.clone(), &resource);
     let params = PatchParams::apply(FIELD_MANAGER);
-    let applied = api.patch(name, &params.clone().force(), &Patch::Apply(registration)).await?;
-    // Webhooks that another manager (`kubectl apply`) put there have survived that.
-    if names(&applied.data).ne(names(registration)) {
-        let only = json!({"webhooks": registration["webhooks"]});
-        api.patch(name, &params, &Patch::Merge(&only)).await?;
-    }
+    api.patch(name, &params.clone().force(), &Patch::Apply(registration)).await?;
+    // Webhooks and conditions that another manager (`kubectl apply`) put there have survived that.
+    let only = json!({"webhooks": registration["webhooks"]});
+    api.patch(name, &params, &Patch::Merge(&only)).await?;
     Ok(())
 }
 
-/// Names of the webhooks in a registration.
-fn names(registration: &Value) -> impl Iterator<Item = &str> {
-    let webhooks = registration["webhooks"].as_array();
-    webhooks.into_iter().flatten().filter_map(|webhook| webhook["name"].as_str())
+fn read(path: &Path) -> Result<Value, RegisterError> {
+    let text = text(path).map_err(|problem| RegisterError::Unreadable { path: path.to_owned(), problem })?;
+    only_registration(&text).map_err(|found| RegisterError::NoRegistration { path: path.to_owned(), found })
 }
 
-fn read(path: &Path) -> Result<Value, RegisterError> {
-    let text = std::fs::read_to_string(path)
-        .map_err(|problem| RegisterError::Unreadable { path: path.to_owned(), problem })?;
-    only_registration(&text).map_err(|found| RegisterError::NoRegistration { path: path.to_owned(), found })
+/// Of a file that can be read again: a pipe is empty then, and who waits for one hears no signal.
+fn text(path: &Path) -> io::Result<String> {
+    if !std::fs::metadata(path)?.is_file() {
+        return Err(io::Error::other("not a regular file"));
+    }
+    std::fs::read_to_string(path)
 }
 
 /// The one registration in a text, or what is found instead.

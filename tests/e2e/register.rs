@@ -183,15 +183,19 @@ fn the_job_registers_when_a_replica_is_available_and_may_do_nothing_else() {
 
     what_the_api_server_refuses_is_told_at_once(namespace);
 
-    // One that `kubectl apply` had registered, with a webhook more, becomes what the file says.
+    // One that `kubectl` had registered, with a webhook more or a condition, becomes what the file says.
     kubectl("delete mutatingwebhookconfiguration pullgate").ok();
     let before = Generated::new(&[REGISTRY, ("DEFAULT_STORAGE_CLASS", "ours")]);
     kubectl("apply -f").word(&before.path("40-webhook-configuration.yaml")).ok();
     assert_eq!(webhooks(), ["pods.pullgate.svc", "claims.pullgate.svc"]);
     Job::run(namespace).succeeds();
     assert_eq!(webhooks(), ["pods.pullgate.svc"]);
-    let service = registration().expect("it is registered")["webhooks"][0]["clientConfig"]["service"].clone();
-    assert_eq!(service["namespace"], namespace.as_str());
+    let never = r#"[{"op": "add", "path": "/webhooks/0/matchConditions/-", "value": {"name": "never", "expression": "false"}}]"#;
+    kubectl("patch mutatingwebhookconfiguration pullgate --type=json --patch").word(never).ok();
+    Job::run(namespace).succeeds();
+    let webhook = registration().expect("it is registered")["webhooks"][0].clone();
+    assert_eq!(webhook["matchConditions"], stored["webhooks"][0]["matchConditions"]);
+    assert_eq!(webhook["clientConfig"]["service"]["namespace"], namespace.as_str());
 }
 
 /// As the administrator, so that it is the content which is refused.

@@ -61,6 +61,11 @@ fn a_file_that_is_no_registration_is_refused_by_name() {
         assert!(stderr.contains(found), "{found}: {stderr}");
     }
     fs::remove_file(&file).unwrap();
+    fs::create_dir(&file).unwrap();
+    let (code, stderr) = fails(folder.path(), &[]);
+    assert_eq!(code, Some(2), "{stderr}");
+    assert!(stderr.contains("registration.yaml: cannot be read: not a regular file"), "{stderr}");
+    fs::remove_dir(&file).unwrap();
     let (code, stderr) = fails(folder.path(), &[]);
     assert_eq!(code, Some(2), "{stderr}");
     assert!(stderr.contains("registration.yaml: cannot be read"), "{stderr}");
@@ -77,6 +82,24 @@ fn without_a_way_to_the_api_server_it_says_what_to_give() {
     let (code, stderr) = fails(folder.path(), &["--kubeconfig", config.to_str().unwrap()]);
     assert_eq!(code, Some(2), "{stderr}");
     assert!(stderr.contains(config.to_str().unwrap()) && !stderr.contains("hidden"), "{stderr}");
+}
+
+#[test]
+fn names_that_are_none_are_refused_at_once() {
+    let file = ["register", "--file", "registration.yaml"];
+    for name in ["", "..", "a/b", "a b", "A", "a?b"] {
+        for (namespace, deployment) in [(name, "pullgate"), ("pullgate", name)] {
+            let names = ["--namespace", namespace, "--deployment", deployment];
+            let mut program = Program::run(&[&file[..], &names].concat(), &[]);
+            let status = program.exits_within(SOON);
+            assert_eq!(status.code(), Some(2), "{name}: {}", program.stderr());
+            assert!(
+                program.stderr().contains("expected a name of a-z, 0-9, - and ."),
+                "{}",
+                program.stderr()
+            );
+        }
+    }
 }
 
 #[test]
