@@ -42,6 +42,9 @@ pub struct Options {
     /// Deployment that needs an available replica first
     #[arg(long, value_name = "NAME", value_parser = name)]
     pub deployment: String,
+    /// Register nothing when the Deployment is not annotated so: a newer registration is meant for it then
+    #[arg(long, value_name = "KEY=VALUE", value_parser = annotation)]
+    pub if_annotated: Option<(String, String)>,
     /// How to reach the API server [default: as a Pod does, with the token of its ServiceAccount]
     #[arg(long, value_name = "PATH")]
     pub kubeconfig: Option<PathBuf>,
@@ -52,9 +55,17 @@ pub struct Options {
 
 /// An object's name. It becomes part of an address, where anything else would ask for something else.
 fn name(text: &str) -> Result<String, &'static str> {
-    let inner = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-.".contains(&byte);
-    let valid = !text.is_empty() && text.bytes().all(inner) && !text.starts_with('.');
-    valid.then(|| text.to_owned()).ok_or("expected a name of a-z, 0-9, - and .")
+    let inner = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    let label = |part: &str| {
+        !part.is_empty() && part.bytes().all(inner) && !part.starts_with('-') && !part.ends_with('-')
+    };
+    let valid = text.len() <= 253 && text.split('.').all(label);
+    valid.then(|| text.to_owned()).ok_or("expected a name: up to 253 of a-z, 0-9, - and . between them")
+}
+
+fn annotation(text: &str) -> Result<(String, String), &'static str> {
+    let (key, value) = text.split_once('=').ok_or("expected KEY=VALUE")?;
+    Ok((key.to_owned(), value.to_owned()))
 }
 
 /// Why nothing was registered.
@@ -111,7 +122,8 @@ pub enum RegisterError {
     },
 }
 
-/// Waits until the Deployment has an available replica, and registers what is in the file.
+/// Waits until the Deployment has an available replica, and registers what is in the file; or nothing, when the
+/// Deployment is not annotated as the options say.
 ///
 /// What the API server answers meanwhile, rights that are not there yet included, is logged and asked again.
 ///
@@ -119,7 +131,7 @@ pub enum RegisterError {
 ///
 /// When the file or the way to the API server cannot be used, or when time is up.
 pub async fn register(options: &Options) -> Result<(), RegisterError> {
-    let Options { file, namespace, deployment, kubeconfig, timeout: seconds } = options;
+    let Options { file, namespace, deployment, if_annotated, kubeconfig, timeout: seconds } = options;
     // Now, too, so that a wrong file is not told of only when a replica is there.
     read(file)?;
     let client = client(kubeconfig.as_deref()).await?;
@@ -133,6 +145,7 @@ pub async fn register(options: &Options) -> Result<(), RegisterError> {
         loop {
             let problem = match deployments.get(deployment).await {
                 Err(error) => Some(said(&error)),
+                Ok(found) if superseded(&found, if_annotated.as_ref()) => return Ok(()),
                 Ok(found) => match missing(&found) {
                     Some(missing) => Some(format!("Deployment {namespace}/{deployment} {missing}")),
                     None => apply(&client, file).await?,
@@ -151,6 +164,18 @@ pub async fn register(options: &Options) -> Result<(), RegisterError> {
         Ok(ended) => ended,
         Err(_) => Err(RegisterError::TimedOut { seconds: *seconds, reason }),
     }
+}
+
+/// Whether the Deployment has since been applied with another registration, or with none for this program; says so.
+fn superseded(deployment: &DynamicObject, annotation: Option<&(String, String)>) -> bool {
+    let Some((key, expected)) = annotation else { return false };
+    let found = deployment.metadata.annotations.as_ref().and_then(|all| all.get(key));
+    if found == Some(expected) {
+        return false;
+    }
+    let found = found.map_or("", String::as_str);
+    info!(annotation = key.as_str(), expected = expected.as_str(), found; "superseded, nothing is registered");
+    true
 }
 
 /// What keeps a Deployment from counting as one that answers; `None` when nothing does.
@@ -180,7 +205,7 @@ async fn apply(client: &Client, file: &Path) -> Result<Option<String>, RegisterE
     }
 }
 
-/// By server-side apply, which creates by name: `create` can then be granted for that one name.
+/// By server-side apply. Without the right to create, it is refused once somebody has deleted the registration.
 async fn registered(client: &Client, registration: &Value) -> Result<(), kube::Error> {
     let name = registration["metadata"]["name"].as_str().unwrap_or_default();
     let resource = ApiResource::erase::<MutatingWebhookConfiguration>(&());
@@ -216,9 +241,11 @@ fn only_registration(text: &str) -> Result<Value, String> {
     if (version, kind) != ("admissionregistration.k8s.io/v1", "MutatingWebhookConfiguration") {
         return Err(format!("apiVersion {version:?}, kind {kind:?}"));
     }
-    if field("/metadata/name").is_empty() {
+    let given = field("/metadata/name");
+    if given.is_empty() {
         return Err(String::from("one without"));
     }
+    name(given).map_err(|problem| format!("the name {given:?}: {problem}"))?;
     Ok(value.clone())
 }
 
@@ -231,15 +258,22 @@ async fn client(kubeconfig: Option<&Path>) -> Result<Client, RegisterError> {
                 path: path.to_owned(),
                 problem: error.to_string().lines().take(1).collect(),
             };
+            // The library panics at the start of a text in UTF-16.
+            text(path).map_err(|problem| RegisterError::Unreadable { path: path.to_owned(), problem })?;
             let read = Kubeconfig::read_from(path).map_err(problem)?;
             Config::from_custom_kubeconfig(read, &KubeConfigOptions::default()).await.map_err(problem)?
         }
     };
+    // So it does at a token that no header can carry.
+    let user = serde_json::to_value(&config.auth_info).unwrap_or_default();
+    if user["token"].as_str().is_some_and(|token| token.contains(char::is_control)) {
+        return Err(RegisterError::NoClient(String::from("the token has a line break or another control character")));
+    }
     // There is one place that tries again, and it says so.
     config.default_retry = false;
     config.connect_timeout = Some(PATIENCE);
     config.read_timeout = Some(PATIENCE);
-    Client::try_from(config).map_err(|error| RegisterError::NoClient(said(&error)))
+    Client::try_from(config).map_err(|error| RegisterError::NoClient(cause(&error)))
 }
 
 /// The API server's own words, or what kept it from having any.
@@ -247,11 +281,16 @@ fn said(error: &kube::Error) -> String {
     if let kube::Error::Api(status) = error {
         return status.message.clone();
     }
+    format!("the API server cannot be asked: {}", cause(error))
+}
+
+/// What lies at the bottom of an error.
+fn cause(error: &kube::Error) -> String {
     let mut deepest: &dyn std::error::Error = error;
     while let Some(source) = deepest.source() {
         deepest = source;
     }
-    format!("the API server cannot be asked: {deepest}")
+    deepest.to_string()
 }
 
 #[cfg(test)]
