@@ -267,7 +267,9 @@ async fn client(kubeconfig: Option<&Path>) -> Result<Client, RegisterError> {
     // So it does at a token that no header can carry.
     let user = serde_json::to_value(&config.auth_info).unwrap_or_default();
     if user["token"].as_str().is_some_and(|token| token.contains(char::is_control)) {
-        return Err(RegisterError::NoClient(String::from("the token has a line break or another control character")));
+        return Err(RegisterError::NoClient(String::from(
+            "the token has a line break or another control character",
+        )));
     }
     // There is one place that tries again, and it says so.
     config.default_retry = false;

@@ -85,7 +85,10 @@ fn without_a_way_to_the_api_server_it_says_what_to_give() {
     assert!(stderr.contains(config.to_str().unwrap()) && !stderr.contains("hidden"), "{stderr}");
     for (content, problem) in [
         (b"\xff\xfe\0".to_vec(), "kubeconfig: cannot be read"),
-        (KUBECONFIG.replace("token: secret", r#"token: "secret\n""#).into_bytes(), "the token has a line break"),
+        (
+            KUBECONFIG.replace("token: secret", r#"token: "secret\n""#).into_bytes(),
+            "the token has a line break",
+        ),
         (KUBECONFIG.replace("https:", "").into_bytes(), "kubeconfig: "),
     ] {
         fs::write(&config, content).unwrap();
