@@ -89,12 +89,16 @@ fn without_a_way_to_the_api_server_it_says_what_to_give() {
             KUBECONFIG.replace("token: secret", r#"token: "secret\n""#).into_bytes(),
             "the token has a line break",
         ),
-        (KUBECONFIG.replace("https:", "").into_bytes(), "kubeconfig: "),
+        (
+            KUBECONFIG.replace("server:", "proxy-url: http://proxy, server:").into_bytes(),
+            "no client for the API server: ",
+        ),
     ] {
         fs::write(&config, content).unwrap();
         let (code, stderr) = fails(folder.path(), &["--kubeconfig", config.to_str().unwrap()]);
         assert_eq!(code, Some(2), "{stderr}");
         assert!(stderr.contains(problem) && !stderr.contains("secret"), "{problem}: {stderr}");
+        assert!(!stderr.contains("cannot be asked"), "nobody is asked yet: {stderr}");
     }
 }
 
@@ -108,7 +112,7 @@ fn an_annotation_has_a_key_and_a_value() {
 #[test]
 fn names_that_are_none_are_refused_at_once() {
     let file = ["register", "--file", "registration.yaml"];
-    for name in ["", "..", "a/b", "a b", "A", "a?b", "-a", "a-.b", "a."] {
+    for name in ["", "..", "a/b", "a b", "A", "a?b", "a-", "a.-b", "a."] {
         for (namespace, deployment) in [(name, "pullgate"), ("pullgate", name)] {
             let names = ["--namespace", namespace, "--deployment", deployment];
             let mut program = Program::run(&[&file[..], &names].concat(), &[]);
