@@ -42,9 +42,9 @@ pub struct Options {
     /// Deployment that needs an available replica first
     #[arg(long, value_name = "NAME", value_parser = name)]
     pub deployment: String,
-    /// Register nothing when the Deployment is not annotated so: a newer registration is meant for it then
-    #[arg(long, value_name = "KEY=VALUE", value_parser = annotation)]
-    pub if_annotated: Option<(String, String)>,
+    /// Register nothing when the Deployment has no such label: a newer registration is meant for it then
+    #[arg(long, value_name = "KEY=VALUE", value_parser = label)]
+    pub if_labelled: Option<(String, String)>,
     /// How to reach the API server [default: as a Pod does, with the token of its ServiceAccount]
     #[arg(long, value_name = "PATH")]
     pub kubeconfig: Option<PathBuf>,
@@ -63,7 +63,7 @@ fn name(text: &str) -> Result<String, &'static str> {
     valid.then(|| text.to_owned()).ok_or("expected a name: up to 253 of a-z, 0-9, - and . between them")
 }
 
-fn annotation(text: &str) -> Result<(String, String), &'static str> {
+fn label(text: &str) -> Result<(String, String), &'static str> {
     let (key, value) = text.split_once('=').ok_or("expected KEY=VALUE")?;
     Ok((key.to_owned(), value.to_owned()))
 }
@@ -123,7 +123,7 @@ pub enum RegisterError {
 }
 
 /// Waits until the Deployment has an available replica, and registers what is in the file; or nothing, when the
-/// Deployment is not annotated as the options say.
+/// Deployment has not the label that the options name.
 ///
 /// What the API server answers meanwhile, rights that are not there yet included, is logged and asked again.
 ///
@@ -131,7 +131,7 @@ pub enum RegisterError {
 ///
 /// When the file or the way to the API server cannot be used, or when time is up.
 pub async fn register(options: &Options) -> Result<(), RegisterError> {
-    let Options { file, namespace, deployment, if_annotated, kubeconfig, timeout: seconds } = options;
+    let Options { file, namespace, deployment, if_labelled, kubeconfig, timeout: seconds } = options;
     // Now, too, so that a wrong file is not told of only when a replica is there.
     read(file)?;
     let client = client(kubeconfig.as_deref()).await?;
@@ -145,7 +145,7 @@ pub async fn register(options: &Options) -> Result<(), RegisterError> {
         loop {
             let problem = match deployments.get(deployment).await {
                 Err(error) => Some(said(&error)),
-                Ok(found) if superseded(&found, if_annotated.as_ref()) => return Ok(()),
+                Ok(found) if superseded(&found, if_labelled.as_ref()) => return Ok(()),
                 Ok(found) => match missing(&found) {
                     Some(missing) => Some(format!("Deployment {namespace}/{deployment} {missing}")),
                     None => apply(&client, file).await?,
@@ -167,14 +167,14 @@ pub async fn register(options: &Options) -> Result<(), RegisterError> {
 }
 
 /// Whether the Deployment has since been applied with another registration, or with none for this program; says so.
-fn superseded(deployment: &DynamicObject, annotation: Option<&(String, String)>) -> bool {
-    let Some((key, expected)) = annotation else { return false };
-    let found = deployment.metadata.annotations.as_ref().and_then(|all| all.get(key));
+fn superseded(deployment: &DynamicObject, label: Option<&(String, String)>) -> bool {
+    let Some((key, expected)) = label else { return false };
+    let found = deployment.metadata.labels.as_ref().and_then(|all| all.get(key));
     if found == Some(expected) {
         return false;
     }
     let found = found.map_or("", String::as_str);
-    info!(annotation = key.as_str(), expected = expected.as_str(), found; "superseded, nothing is registered");
+    info!(label = key.as_str(), expected = expected.as_str(), found; "superseded, nothing is registered");
     true
 }
 

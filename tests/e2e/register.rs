@@ -238,15 +238,14 @@ fn what_is_deleted_stays_deleted_until_it_is_applied_again(applied: &Applied) {
 #[track_caller]
 fn a_job_of_another_registration_ends_without_registering(applied: &Applied) {
     let namespace = &applied.0.namespace;
-    let annotate = |annotation: &str| {
-        kubectl(&format!("annotate --overwrite deployment/pullgate {annotation} --namespace={namespace}"))
-            .ok();
+    let relabel = |label: &str| {
+        kubectl(&format!("label --overwrite deployment/pullgate {label} --namespace={namespace}")).ok();
     };
     kubectl("delete mutatingwebhookconfiguration pullgate").ok();
     applied.apply_again();
     // Of a later registration, and of none for a Job.
-    for annotation in ["pullgate/registration=1", "pullgate/registration-"] {
-        annotate(annotation);
+    for label in ["pullgate/registration=1", "pullgate/registration-"] {
+        relabel(label);
         let mut job = Job::run(namespace);
         job.succeeds();
         assert!(job.log().contains("superseded, nothing is registered"), "{}", job.log());

@@ -103,10 +103,10 @@ fn without_a_way_to_the_api_server_it_says_what_to_give() {
 }
 
 #[test]
-fn an_annotation_has_a_key_and_a_value() {
-    let (code, stderr) = fails(folder().path(), &["--if-annotated", "key"]);
+fn a_label_has_a_key_and_a_value() {
+    let (code, stderr) = fails(folder().path(), &["--if-labelled", "key"]);
     assert_eq!(code, Some(2), "{stderr}");
-    assert!(stderr.contains("'--if-annotated <KEY=VALUE>': expected KEY=VALUE"), "{stderr}");
+    assert!(stderr.contains("'--if-labelled <KEY=VALUE>': expected KEY=VALUE"), "{stderr}");
 }
 
 #[test]

@@ -12,7 +12,7 @@ case_at_once_is_the_default() {
   diff -r default generated
   lacks log warning
   lacks generated/30-deployment.yaml register
-  lacks generated/30-deployment.yaml annotations
+  lacks generated/30-deployment.yaml pullgate/registration
 }
 
 case_when_ready_the_registration_is_where_kubectl_does_not_look() {
@@ -63,9 +63,9 @@ case_the_job_follows_the_parameters() {
 
 case_what_the_job_fills_in_comes_with_the_manifests() {
   generate IMAGE=a/b:1 REGISTRY=r.example REGISTER=when-ready
-  grep -v '^#' generated/40-register.yaml | awk '/^---$/ { exit } { print }' > stub
+  awk '/^#/ { next } /^---$/ { exit } { print }' generated/40-register.yaml > stub
   # All of the registration that comes before its webhooks.
-  grep -v '^#' generated/registration/webhook-configuration.yaml | awk '/^webhooks:$/ { exit } { print }' > beginning
+  awk '/^#/ { next } /^webhooks:$/ { exit } { print }' generated/registration/webhook-configuration.yaml > beginning
   same stub beginning
   has stub '  name: pullgate'
 }
@@ -76,14 +76,13 @@ case_the_deployment_names_the_job_that_may_register() {
   checksum=$(job generated)
   checksum=${checksum#pullgate-register-}
   [ -n "$checksum" ]
-  has generated/40-register.yaml "            - --if-annotated=pullgate/registration=$checksum"
+  has generated/40-register.yaml "            - --if-labelled=pullgate/registration=$checksum"
   has generated/30-deployment.yaml "    pullgate/registration: \"$checksum\""
   # Not of the template, which would replace all Pods: with nothing else does the manifest differ.
   cp generated/30-deployment.yaml when-ready.yaml
   generate IMAGE=a/b:1 REGISTRY=r.example 2> /dev/null
   diff generated/30-deployment.yaml when-ready.yaml > difference || true
-  [ "$(sed -n 's/^> //p' difference)" = "  annotations:
-    # Only the Job of this registration may register: 40-register.yaml.
+  [ "$(sed -n 's/^> //p' difference)" = "    # Only the Job of this registration may register. No annotation: \`kubectl rollout undo\` would set it back, too.
     pullgate/registration: \"$checksum\"" ]
   not grep '^<' difference
 }
