@@ -314,18 +314,19 @@ manifest() { fill "$here/$1.yaml.tmpl" > "$work/$1.yaml"; }
 
 # The registration is a manifest like the others, or what a Job is given to apply when a replica is ready.
 manifests() {
+  export registration='' checksum=''
   manifest 10-namespace
   manifest 20-certificate
-  manifest 30-deployment
   manifest 40-webhook-configuration
-  [ "$register" = when-ready ] || return 0
-  mkdir "$work/registration"
-  mv "$work/40-webhook-configuration.yaml" "$work/$registration_file"
-  export registration job
-  registration=$(cat "$work/$registration_file")
-  # Another name for any other content.
-  job=pullgate-register-$({ cat "$here/40-register.yaml.tmpl"; printf '%s\n' "$registration" "$image" "$pull_secret"; } | cksum | cut -d ' ' -f 1)
-  manifest 40-register
+  if [ "$register" = when-ready ]; then
+    mkdir "$work/registration"
+    mv "$work/40-webhook-configuration.yaml" "$work/$registration_file"
+    registration=$(cat "$work/$registration_file")
+    # Of all that is in the Job: another content, another Job.
+    checksum=$({ cat "$here/40-register.yaml.tmpl"; printf '%s\n' "$registration" "$image" "$pull_secret"; } | cksum | cut -d ' ' -f 1)
+    manifest 40-register
+  fi
+  manifest 30-deployment
 }
 
 # --- the folder --------------------------------------------------------------------------------------

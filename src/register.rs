@@ -37,17 +37,35 @@ pub struct Options {
     #[arg(long, value_name = "PATH")]
     pub file: PathBuf,
     /// Namespace of the Deployment
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = name)]
     pub namespace: String,
     /// Deployment that needs an available replica first
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = name)]
     pub deployment: String,
+    /// Register nothing when the Deployment has no such label: a newer registration is meant for it then
+    #[arg(long, value_name = "KEY=VALUE", value_parser = label)]
+    pub if_labelled: Option<(String, String)>,
     /// How to reach the API server [default: as a Pod does, with the token of its ServiceAccount]
     #[arg(long, value_name = "PATH")]
     pub kubeconfig: Option<PathBuf>,
     /// How long to wait for all of it
     #[arg(long, value_name = "SECONDS", default_value_t = 600, value_parser = clap::value_parser!(u64).range(1..=86_400))]
     pub timeout: u64,
+}
+
+/// An object's name. It becomes part of an address, where anything else would ask for something else.
+fn name(text: &str) -> Result<String, &'static str> {
+    let inner = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    let label = |part: &str| {
+        !part.is_empty() && part.bytes().all(inner) && !part.starts_with('-') && !part.ends_with('-')
+    };
+    let valid = text.len() <= 253 && text.split('.').all(label);
+    valid.then(|| text.to_owned()).ok_or("expected a name: up to 253 of a-z, 0-9, - and . between them")
+}
+
+fn label(text: &str) -> Result<(String, String), &'static str> {
+    let (key, value) = text.split_once('=').ok_or("expected KEY=VALUE")?;
+    Ok((key.to_owned(), value.to_owned()))
 }
 
 /// Why nothing was registered.
@@ -104,7 +122,8 @@ pub enum RegisterError {
     },
 }
 
-/// Waits until the Deployment has an available replica, and registers what is in the file.
+/// Waits until the Deployment has an available replica, and registers what is in the file; or nothing, when the
+/// Deployment has not the label that the options name.
 ///
 /// What the API server answers meanwhile, rights that are not there yet included, is logged and asked again.
 ///
@@ -112,7 +131,7 @@ pub enum RegisterError {
 ///
 /// When the file or the way to the API server cannot be used, or when time is up.
 pub async fn register(options: &Options) -> Result<(), RegisterError> {
-    let Options { file, namespace, deployment, kubeconfig, timeout: seconds } = options;
+    let Options { file, namespace, deployment, if_labelled, kubeconfig, timeout: seconds } = options;
     // Now, too, so that a wrong file is not told of only when a replica is there.
     read(file)?;
     let client = client(kubeconfig.as_deref()).await?;
@@ -126,6 +145,7 @@ pub async fn register(options: &Options) -> Result<(), RegisterError> {
         loop {
             let problem = match deployments.get(deployment).await {
                 Err(error) => Some(said(&error)),
+                Ok(found) if superseded(&found, if_labelled.as_ref()) => return Ok(()),
                 Ok(found) => match missing(&found) {
                     Some(missing) => Some(format!("Deployment {namespace}/{deployment} {missing}")),
                     None => apply(&client, file).await?,
@@ -146,6 +166,18 @@ pub async fn register(options: &Options) -> Result<(), RegisterError> {
     }
 }
 
+/// Whether the Deployment has since been applied with another registration, or with none for this program; says so.
+fn superseded(deployment: &DynamicObject, label: Option<&(String, String)>) -> bool {
+    let Some((key, expected)) = label else { return false };
+    let found = deployment.metadata.labels.as_ref().and_then(|all| all.get(key));
+    if found == Some(expected) {
+        return false;
+    }
+    let found = found.map_or("", String::as_str);
+    info!(label = key.as_str(), expected = expected.as_str(), found; "superseded, nothing is registered");
+    true
+}
+
 /// What keeps a Deployment from counting as one that answers; `None` when nothing does.
 fn missing(deployment: &DynamicObject) -> Option<&'static str> {
     let status = |field: &str| deployment.data["status"][field].as_i64().unwrap_or_default();
@@ -162,7 +194,8 @@ async fn apply(client: &Client, file: &Path) -> Result<Option<String>, RegisterE
     match registered(client, &registration).await {
         Ok(()) => {
             let name = registration["metadata"]["name"].as_str().unwrap_or_default();
-            info!(name, webhooks = names(&registration).count(); "registered");
+            let webhooks = registration["webhooks"].as_array().map_or(0, Vec::len);
+            info!(name, webhooks; "registered");
             Ok(None)
         }
         Err(kube::Error::Api(status)) if matches!(status.code, 400 | 422) => {
@@ -172,31 +205,30 @@ async fn apply(client: &Client, file: &Path) -> Result<Option<String>, RegisterE
     }
 }
 
-/// By server-side apply, which creates by name: `create` can then be granted for that one name.
+/// By server-side apply. Without the right to create, it is refused once somebody has deleted the registration.
 async fn registered(client: &Client, registration: &Value) -> Result<(), kube::Error> {
     let name = registration["metadata"]["name"].as_str().unwrap_or_default();
     let resource = ApiResource::erase::<MutatingWebhookConfiguration>(&());
     let api = Api::<DynamicObject>::all_with(client.clone(), &resource);
     let params = PatchParams::apply(FIELD_MANAGER);
-    let applied = api.patch(name, &params.clone().force(), &Patch::Apply(registration)).await?;
-    // Webhooks that another manager (`kubectl apply`) put there have survived that.
-    if names(&applied.data).ne(names(registration)) {
-        let only = json!({"webhooks": registration["webhooks"]});
-        api.patch(name, &params, &Patch::Merge(&only)).await?;
-    }
+    api.patch(name, &params.clone().force(), &Patch::Apply(registration)).await?;
+    // Webhooks and conditions that another manager (`kubectl apply`) put there have survived that.
+    let only = json!({"webhooks": registration["webhooks"]});
+    api.patch(name, &params, &Patch::Merge(&only)).await?;
     Ok(())
 }
 
-/// Names of the webhooks in a registration.
-fn names(registration: &Value) -> impl Iterator<Item = &str> {
-    let webhooks = registration["webhooks"].as_array();
-    webhooks.into_iter().flatten().filter_map(|webhook| webhook["name"].as_str())
+fn read(path: &Path) -> Result<Value, RegisterError> {
+    let text = text(path).map_err(|problem| RegisterError::Unreadable { path: path.to_owned(), problem })?;
+    only_registration(&text).map_err(|found| RegisterError::NoRegistration { path: path.to_owned(), found })
 }
 
-fn read(path: &Path) -> Result<Value, RegisterError> {
-    let text = std::fs::read_to_string(path)
-        .map_err(|problem| RegisterError::Unreadable { path: path.to_owned(), problem })?;
-    only_registration(&text).map_err(|found| RegisterError::NoRegistration { path: path.to_owned(), found })
+/// Of a file that can be read again: a pipe is empty then, and who waits for one hears no signal.
+fn text(path: &Path) -> io::Result<String> {
+    if !std::fs::metadata(path)?.is_file() {
+        return Err(io::Error::other("not a regular file"));
+    }
+    std::fs::read_to_string(path)
 }
 
 /// The one registration in a text, or what is found instead.
@@ -209,9 +241,11 @@ fn only_registration(text: &str) -> Result<Value, String> {
     if (version, kind) != ("admissionregistration.k8s.io/v1", "MutatingWebhookConfiguration") {
         return Err(format!("apiVersion {version:?}, kind {kind:?}"));
     }
-    if field("/metadata/name").is_empty() {
+    let given = field("/metadata/name");
+    if given.is_empty() {
         return Err(String::from("one without"));
     }
+    name(given).map_err(|problem| format!("the name {given:?}: {problem}"))?;
     Ok(value.clone())
 }
 
@@ -224,15 +258,24 @@ async fn client(kubeconfig: Option<&Path>) -> Result<Client, RegisterError> {
                 path: path.to_owned(),
                 problem: error.to_string().lines().take(1).collect(),
             };
+            // The library panics at the start of a text in UTF-16.
+            text(path).map_err(|problem| RegisterError::Unreadable { path: path.to_owned(), problem })?;
             let read = Kubeconfig::read_from(path).map_err(problem)?;
             Config::from_custom_kubeconfig(read, &KubeConfigOptions::default()).await.map_err(problem)?
         }
     };
+    // So it does at a token that no header can carry.
+    let user = serde_json::to_value(&config.auth_info).unwrap_or_default();
+    if user["token"].as_str().is_some_and(|token| token.contains(char::is_control)) {
+        return Err(RegisterError::NoClient(String::from(
+            "the token has a line break or another control character",
+        )));
+    }
     // There is one place that tries again, and it says so.
     config.default_retry = false;
     config.connect_timeout = Some(PATIENCE);
     config.read_timeout = Some(PATIENCE);
-    Client::try_from(config).map_err(|error| RegisterError::NoClient(said(&error)))
+    Client::try_from(config).map_err(|error| RegisterError::NoClient(cause(&error)))
 }
 
 /// The API server's own words, or what kept it from having any.
@@ -240,11 +283,16 @@ fn said(error: &kube::Error) -> String {
     if let kube::Error::Api(status) = error {
         return status.message.clone();
     }
+    format!("the API server cannot be asked: {}", cause(error))
+}
+
+/// What lies at the bottom of an error.
+fn cause(error: &kube::Error) -> String {
     let mut deepest: &dyn std::error::Error = error;
     while let Some(source) = deepest.source() {
         deepest = source;
     }
-    format!("the API server cannot be asked: {deepest}")
+    deepest.to_string()
 }
 
 #[cfg(test)]

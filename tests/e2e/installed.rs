@@ -31,7 +31,7 @@ fn all_generated_manifests_are_accepted_by_a_server_side_dry_run() {
             usual,
         ),
         // With the Job and what it needs, and the registration in a folder of its own.
-        (&[("REGISTER", "when-ready"), ("DEPLOYMENT_PULL_SECRET", "regcred")], usual + 7),
+        (&[("REGISTER", "when-ready"), ("DEPLOYMENT_PULL_SECRET", "regcred")], usual + 8),
     ] {
         let generated = Generated::new(&[settings("excluded,elsewhere").as_slice(), extra].concat());
         // A dry run of what is in a namespace needs the namespace.

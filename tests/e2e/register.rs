@@ -33,6 +33,12 @@ impl Applied {
         applied
     }
 
+    /// The registration as `kubectl apply -f generated/` has it, with the Job and its rights.
+    #[track_caller]
+    fn apply_again(&self) {
+        kubectl("apply -f").word(&self.0.path("40-register.yaml")).ok();
+    }
+
     fn account(&self) -> String {
         format!("system:serviceaccount:{}:pullgate-register", self.0.namespace)
     }
@@ -170,7 +176,7 @@ fn the_job_registers_when_a_replica_is_available_and_may_do_nothing_else() {
     let mut job = Job::run(namespace);
     job.says("has no available replica");
     assert_eq!(job.ended(), None, "it waits: {}", job.log());
-    assert_eq!(registration(), None, "nothing is registered before");
+    assert!(webhooks().is_empty(), "nothing is registered before");
     let early = space.probe().expect("a Pod is not refused while nobody can answer");
     assert_eq!(images(&early), [("app", "nginx")]);
 
@@ -182,16 +188,72 @@ fn the_job_registers_when_a_replica_is_available_and_may_do_nothing_else() {
     assert_eq!(stored["metadata"]["labels"]["app.kubernetes.io/name"], "pullgate");
 
     what_the_api_server_refuses_is_told_at_once(namespace);
+    what_is_deleted_stays_deleted_until_it_is_applied_again(&applied);
+    a_job_of_another_registration_ends_without_registering(&applied);
 
-    // One that `kubectl apply` had registered, with a webhook more, becomes what the file says.
+    // One that `kubectl` had registered, with a webhook more or a condition, becomes what the file says.
     kubectl("delete mutatingwebhookconfiguration pullgate").ok();
     let before = Generated::new(&[REGISTRY, ("DEFAULT_STORAGE_CLASS", "ours")]);
     kubectl("apply -f").word(&before.path("40-webhook-configuration.yaml")).ok();
     assert_eq!(webhooks(), ["pods.pullgate.svc", "claims.pullgate.svc"]);
     Job::run(namespace).succeeds();
     assert_eq!(webhooks(), ["pods.pullgate.svc"]);
-    let service = registration().expect("it is registered")["webhooks"][0]["clientConfig"]["service"].clone();
-    assert_eq!(service["namespace"], namespace.as_str());
+    // docs/install.md: kubectl takes out what it had put there, and nothing is registered until the Job has run.
+    applied.apply_again();
+    assert!(webhooks().is_empty(), "{:?}", webhooks());
+    Job::run(namespace).succeeds();
+    assert_eq!(webhooks(), ["pods.pullgate.svc"]);
+    let never = r#"[{"op": "add", "path": "/webhooks/0/matchConditions/-", "value": {"name": "never", "expression": "false"}}]"#;
+    kubectl("patch mutatingwebhookconfiguration pullgate --type=json --patch").word(never).ok();
+    Job::run(namespace).succeeds();
+    let webhook = registration().expect("it is registered")["webhooks"][0].clone();
+    assert_eq!(webhook["matchConditions"], stored["webhooks"][0]["matchConditions"]);
+    assert_eq!(webhook["clientConfig"]["service"]["namespace"], namespace.as_str());
+}
+
+/// The Job may change a registration and not create one, so neither disabling nor uninstalling can be undone by one
+/// that still waits.
+#[track_caller]
+fn what_is_deleted_stays_deleted_until_it_is_applied_again(applied: &Applied) {
+    let before = webhooks();
+    assert!(!before.is_empty());
+    applied.apply_again();
+    assert_eq!(webhooks(), before, "kubectl leaves what the Job has registered");
+    kubectl("delete mutatingwebhookconfiguration pullgate").ok();
+    let mut job = Job::run(&applied.0.namespace);
+    job.says("cannot create resource");
+    assert_eq!(registration(), None);
+    assert_eq!(job.ended(), None, "it waits: {}", job.log());
+    applied.apply_again();
+    job.succeeds();
+    assert_eq!(webhooks(), before);
+    kubectl("delete -f").word(&applied.0.path("40-register.yaml")).ok();
+    assert_eq!(registration(), None, "it goes with its manifest");
+    applied.apply_again();
+    // The authorizer learns of the rights a moment later; the Job waits for that as well.
+    Job::run(&applied.0.namespace).succeeds();
+}
+
+/// It has an older file mounted than the one that was applied last.
+#[track_caller]
+fn a_job_of_another_registration_ends_without_registering(applied: &Applied) {
+    let namespace = &applied.0.namespace;
+    let relabel = |label: &str| {
+        kubectl(&format!("label --overwrite deployment/pullgate {label} --namespace={namespace}")).ok();
+    };
+    kubectl("delete mutatingwebhookconfiguration pullgate").ok();
+    applied.apply_again();
+    // Of a later registration, and of none for a Job.
+    for label in ["pullgate/registration=1", "pullgate/registration-"] {
+        relabel(label);
+        let mut job = Job::run(namespace);
+        job.succeeds();
+        assert!(job.log().contains("superseded, nothing is registered"), "{}", job.log());
+        assert!(webhooks().is_empty(), "{:?}", webhooks());
+    }
+    kubectl("apply -f").word(&applied.0.path("30-deployment.yaml")).ok();
+    Job::run(namespace).succeeds();
+    assert!(!webhooks().is_empty());
 }
 
 /// As the administrator, so that it is the content which is refused.
@@ -230,9 +292,7 @@ fn may_do_what_it_needs_and_no_more(applied: &Applied) {
     let registration = "mutatingwebhookconfigurations/pullgate";
     // The authorizer learns of new roles a moment after they are stored.
     until("the rights that it needs", || {
-        let all = may("get", "deployments.apps/pullgate", own)
-            && may("create", registration, own)
-            && may("patch", registration, own);
+        let all = may("get", "deployments.apps/pullgate", own) && may("patch", registration, own);
         all.then_some(())
     });
     for (verb, what, namespace) in [
@@ -246,6 +306,7 @@ fn may_do_what_it_needs_and_no_more(applied: &Applied) {
         ("create", "mutatingwebhookconfigurations", own),
         ("create", "mutatingwebhookconfigurations/other", own),
         ("patch", "mutatingwebhookconfigurations/other", own),
+        ("create", registration, own),
         ("get", registration, own),
         ("delete", registration, own),
         ("patch", "validatingwebhookconfigurations/pullgate", own),

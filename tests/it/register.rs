@@ -53,6 +53,7 @@ fn a_file_that_is_no_registration_is_refused_by_name() {
         ("apiVersion: v1\nkind: Secret", r#"found apiVersion \"v1\", kind \"Secret\""#),
         (&GOOD.replace("Mutating", "Validating"), r#"kind \"ValidatingWebhookConfiguration\""#),
         (&GOOD.replace("pullgate", "''"), "found one without"),
+        (&GOOD.replace("pullgate", "a/b"), r#"found the name \"a/b\": expected a name"#),
     ] {
         fs::write(&file, content).unwrap();
         let (code, stderr) = fails(folder.path(), &[]);
@@ -61,6 +62,11 @@ fn a_file_that_is_no_registration_is_refused_by_name() {
         assert!(stderr.contains(found), "{found}: {stderr}");
     }
     fs::remove_file(&file).unwrap();
+    fs::create_dir(&file).unwrap();
+    let (code, stderr) = fails(folder.path(), &[]);
+    assert_eq!(code, Some(2), "{stderr}");
+    assert!(stderr.contains("registration.yaml: cannot be read: not a regular file"), "{stderr}");
+    fs::remove_dir(&file).unwrap();
     let (code, stderr) = fails(folder.path(), &[]);
     assert_eq!(code, Some(2), "{stderr}");
     assert!(stderr.contains("registration.yaml: cannot be read"), "{stderr}");
@@ -77,6 +83,48 @@ fn without_a_way_to_the_api_server_it_says_what_to_give() {
     let (code, stderr) = fails(folder.path(), &["--kubeconfig", config.to_str().unwrap()]);
     assert_eq!(code, Some(2), "{stderr}");
     assert!(stderr.contains(config.to_str().unwrap()) && !stderr.contains("hidden"), "{stderr}");
+    for (content, problem) in [
+        (b"\xff\xfe\0".to_vec(), "kubeconfig: cannot be read"),
+        (
+            KUBECONFIG.replace("token: secret", r#"token: "secret\n""#).into_bytes(),
+            "the token has a line break",
+        ),
+        (
+            KUBECONFIG.replace("server:", "proxy-url: http://proxy, server:").into_bytes(),
+            "no client for the API server: ",
+        ),
+    ] {
+        fs::write(&config, content).unwrap();
+        let (code, stderr) = fails(folder.path(), &["--kubeconfig", config.to_str().unwrap()]);
+        assert_eq!(code, Some(2), "{stderr}");
+        assert!(stderr.contains(problem) && !stderr.contains("secret"), "{problem}: {stderr}");
+        assert!(!stderr.contains("cannot be asked"), "nobody is asked yet: {stderr}");
+    }
+}
+
+#[test]
+fn a_label_has_a_key_and_a_value() {
+    let (code, stderr) = fails(folder().path(), &["--if-labelled", "key"]);
+    assert_eq!(code, Some(2), "{stderr}");
+    assert!(stderr.contains("'--if-labelled <KEY=VALUE>': expected KEY=VALUE"), "{stderr}");
+}
+
+#[test]
+fn names_that_are_none_are_refused_at_once() {
+    let file = ["register", "--file", "registration.yaml"];
+    for name in ["", "..", "a/b", "a b", "A", "a?b", "a-", "a.-b", "a."] {
+        for (namespace, deployment) in [(name, "pullgate"), ("pullgate", name)] {
+            let names = ["--namespace", namespace, "--deployment", deployment];
+            let mut program = Program::run(&[&file[..], &names].concat(), &[]);
+            let status = program.exits_within(SOON);
+            assert_eq!(status.code(), Some(2), "{name}: {}", program.stderr());
+            assert!(
+                program.stderr().contains("expected a name: up to 253 of a-z, 0-9, - and ."),
+                "{}",
+                program.stderr()
+            );
+        }
+    }
 }
 
 #[test]

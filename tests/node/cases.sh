@@ -65,11 +65,18 @@ case_install_when_ready() { # docs/install.md: one kubectl apply and a Job that 
   typed "$(documented docs/install.md Uninstall 2)"
   nothing_left
 
+  # The registration goes with the rest, also without the first of the two commands.
+  typed "${install%%$'\n'*}"
+  secret_of_the_webhook
+  none_refused "${install#*$'\n'}" mutates
+  typed "kubectl delete -f generated/ --ignore-not-found"
+  nothing_left
+
   # An image that is not there: nobody else notices. With the right one it is as if nothing had been.
   typed "${install%%$'\n'*}"
   secret_of_the_webhook
   none_refused "${install//pullgate:1/pullgate:none}" cannot_be_pulled
-  [[ -z $(kubectl get mutatingwebhookconfiguration -o name) ]] || die "registered without a replica"
+  [[ $(kubectl get mutatingwebhookconfiguration --no-headers | awk '{ print $1, $2 }') == "pullgate 0" ]] || die "registered without a replica"
   none_refused "$install" mutates
   until_ok 60 "two replicas, and no others" settled
   [[ -n $(kubectl -n pullgate get jobs -o name) ]] || die "the Job that cannot start is gone by itself: docs/install.md says otherwise"

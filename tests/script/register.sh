@@ -12,13 +12,14 @@ case_at_once_is_the_default() {
   diff -r default generated
   lacks log warning
   lacks generated/30-deployment.yaml register
+  lacks generated/30-deployment.yaml pullgate/registration
 }
 
 case_when_ready_the_registration_is_where_kubectl_does_not_look() {
   generate IMAGE=a/b:1 REGISTRY=r.example REGISTER=when-ready
   [ "$(cd generated && echo *)" = "10-namespace.yaml 20-certificate.yaml 30-deployment.yaml 40-register.yaml certs registration" ]
   cat generated/*.yaml | sed -n 's/^kind: //p' > kinds
-  [ "$(tr '\n' ' ' < kinds)" = "Namespace ResourceQuota Secret ServiceAccount Service PodDisruptionBudget Deployment ConfigMap ServiceAccount Role RoleBinding ClusterRole ClusterRoleBinding Job " ]
+  [ "$(tr '\n' ' ' < kinds)" = "Namespace ResourceQuota Secret ServiceAccount Service PodDisruptionBudget Deployment MutatingWebhookConfiguration ConfigMap ServiceAccount Role RoleBinding ClusterRole ClusterRoleBinding Job " ]
   # The same registration, wherever it is.
   cp generated/registration/webhook-configuration.yaml later.yaml
   given generated > given.yaml
@@ -58,6 +59,32 @@ case_the_job_follows_the_parameters() {
   lacks generated/40-register.yaml '"pullgate"'
   generate IMAGE=a/b:1 REGISTRY=r.example NAMESPACE=gate REGISTER=when-ready DEPLOYMENT_PULL_SECRET=own
   [ "$(grep -A1 imagePullSecrets generated/40-register.yaml | tail -n 1)" = '        - name: "own"' ]
+}
+
+case_what_the_job_fills_in_comes_with_the_manifests() {
+  generate IMAGE=a/b:1 REGISTRY=r.example REGISTER=when-ready
+  awk '/^#/ { next } /^---$/ { exit } { print }' generated/40-register.yaml > stub
+  # All of the registration that comes before its webhooks.
+  awk '/^#/ { next } /^webhooks:$/ { exit } { print }' generated/registration/webhook-configuration.yaml > beginning
+  same stub beginning
+  has stub '  name: pullgate'
+}
+
+case_the_deployment_names_the_job_that_may_register() {
+  local checksum
+  generate IMAGE=a/b:1 REGISTRY=r.example REGISTER=when-ready
+  checksum=$(job generated)
+  checksum=${checksum#pullgate-register-}
+  [ -n "$checksum" ]
+  has generated/40-register.yaml "            - --if-labelled=pullgate/registration=$checksum"
+  has generated/30-deployment.yaml "    pullgate/registration: \"$checksum\""
+  # Not of the template, which would replace all Pods: with nothing else does the manifest differ.
+  cp generated/30-deployment.yaml when-ready.yaml
+  generate IMAGE=a/b:1 REGISTRY=r.example 2> /dev/null
+  diff generated/30-deployment.yaml when-ready.yaml > difference || true
+  [ "$(sed -n 's/^> //p' difference)" = "    # Only the Job of this registration may register. No annotation: \`kubectl rollout undo\` would set it back, too.
+    pullgate/registration: \"$checksum\"" ]
+  not grep '^<' difference
 }
 
 case_a_job_with_any_other_content_has_another_name() {
