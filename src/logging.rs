@@ -7,6 +7,7 @@ use std::io::{self, Write as _};
 use env_logger::{Builder, Target, fmt::Formatter};
 use log::kv::{Error, Key, Value, VisitSource};
 use log::{Level, LevelFilter, Record};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use serde::ser::{Serialize, SerializeMap as _, Serializer};
 
 use crate::config::{LogFormat, Logging};
@@ -14,9 +15,11 @@ use crate::config::{LogFormat, Logging};
 /// Sends log records to standard error from now on. A second call changes nothing.
 pub fn init(logging: Logging) {
     let Logging { level, format } = logging;
-    let write = match format {
-        LogFormat::Text => text,
-        LogFormat::Json => json,
+    let (write, lost): (fn(&mut Formatter, &Record<'_>) -> io::Result<()>, fn(u64) -> String) = match format {
+        LogFormat::Text => (text, |lines| format!("WARN  {LOST} lines={lines}\n")),
+        LogFormat::Json => {
+            (json, |lines| format!("{{\"level\":\"warn\",\"message\":\"{LOST}\",\"lines\":{lines}}}\n"))
+        }
     };
     let mut builder = Builder::new();
     // The libraries below report what clients do, garbage on a port included: that is not for them to say.
@@ -26,8 +29,54 @@ pub fn init(logging: Logging) {
     for library in ["kube_client", "rustls_platform_verifier"] {
         builder.filter_module(library, LevelFilter::Off);
     }
-    if builder.format(write).target(Target::Stderr).try_init().is_err() {
+    let output = Unhurried { stalled: false, lines: 0, lost };
+    if builder.format(write).target(Target::Pipe(Box::new(output))).try_init().is_err() {
         log::debug!("logging is set up already");
+    }
+}
+
+const LOST: &str = "standard error was not read, log lines are lost";
+
+/// Standard error, for as long as somebody reads it. A full pipe would stop whoever writes a line, and every call with
+/// it; so after a moment lines are lost instead, and counted.
+struct Unhurried {
+    /// Whether the last line found no room: then none is waited for.
+    stalled: bool,
+    lines: u64,
+    /// The line that tells how many were lost.
+    lost: fn(u64) -> String,
+}
+
+impl Unhurried {
+    /// How long a reader may be late.
+    const PATIENCE: Timespec = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
+
+    fn has_room(&self) -> bool {
+        let wait = if self.stalled { Timespec::default() } else { Self::PATIENCE };
+        let error = io::stderr();
+        // A pipe is ready when 4 kB fit, which is more than a line; a file always is. A pipe without a reader is ready
+        // to say so.
+        !matches!(poll(&mut [PollFd::new(&error, PollFlags::OUT)], Some(&wait)), Ok(0))
+    }
+}
+
+impl io::Write for Unhurried {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        self.stalled = !self.has_room();
+        if self.stalled {
+            self.lines += 1;
+            return Ok(line.len());
+        }
+        if self.lines > 0 {
+            let told = (self.lost)(std::mem::take(&mut self.lines));
+            io::stderr().write_all(told.as_bytes())?;
+        }
+        io::stderr().write_all(line)?;
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 

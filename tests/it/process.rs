@@ -8,7 +8,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::program::{Program, free_port};
-use crate::support::{Authority, Client, Leaf, REVIEW, SOON, dial, handshake_as, trusting};
+use crate::support::{Authority, Client, Leaf, REVIEW, SOON, dial, eventually, handshake_as, trusting};
 
 /// Exit code and standard error of a start that fails.
 fn fails(environment: &[(&str, &str)]) -> (Option<i32>, String) {
@@ -205,6 +205,31 @@ fn the_log_is_json_where_nobody_watches_one_line_per_change() {
     assert_eq!(line["operations"], 1);
     assert!(line["microseconds"].is_u64(), "{line}");
     assert_eq!(lines.iter().filter(|line| line["message"] == "request refused").count(), 1, "{log}");
+}
+
+#[test]
+fn a_log_that_nobody_reads_stops_no_call_and_what_is_lost_is_counted() {
+    for (format, lost) in
+        [("json", r#""message":"standard error was not read"#), ("text", "WARN  standard error was not read")]
+    {
+        let program = Program::serve(&[RULES, ("LOG_FORMAT", format)]);
+        let mut client = program.connect();
+        let held = program.hold_log();
+        // A pipe holds 64 kB, a line is some 250 bytes.
+        for _ in 0..1_000 {
+            assert_eq!(client.post(REVIEW).status, 200);
+        }
+        drop(held);
+        eventually("what was lost to be told", || {
+            client.post(REVIEW);
+            program.stderr().contains(lost).then_some(())
+        });
+        let log = program.stderr();
+        let line = log.lines().find(|line| line.contains(lost)).unwrap();
+        let lines: u64 = line.rsplit(['=', ':']).next().unwrap().trim_end_matches('}').parse().unwrap();
+        let kept = log.lines().filter(|line| line.contains("admission")).count() as u64;
+        assert!(lines > 100 && lines < 1_000 && kept + lines >= 1_000, "{lines} lost, {kept} kept");
+    }
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::io::{BufRead as _, BufReader, Read};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -69,6 +69,11 @@ impl Program {
 
     pub(crate) fn stderr(&self) -> String {
         self.stderr.lock().unwrap().clone()
+    }
+
+    /// Keeps the log from being read on, from the next line or two on.
+    pub(crate) fn hold_log(&self) -> MutexGuard<'_, String> {
+        self.stderr.lock().unwrap()
     }
 
     /// The authority that `TLS_SELF_SIGNED` prints.
