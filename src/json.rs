@@ -10,14 +10,12 @@ use std::ops::Deref;
 
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
+
+use crate::nesting::{MAX_DEPTH, nests};
 use std::marker::PhantomData;
 
 /// How the message of a repeated key starts; the reader of an error has nothing else to tell it by.
 pub(crate) const DUPLICATE_KEY: &str = "duplicate key";
-
-/// Nesting from which a document is refused, everywhere in it. The parser's own limit does not reach into values
-/// that are skipped.
-pub(crate) const MAX_DEPTH: usize = 128;
 
 /// Most elements of a list that rules look at, and most keys of an object. What is decoded, patched and answered
 /// grows with these much faster than with the bytes of a body, so a budget of bytes alone bounds nothing.
@@ -275,46 +273,6 @@ macro_rules! json_object {
 }
 pub(crate) use json_object;
 
-/// Whether arrays and objects nest [`MAX_DEPTH`] deep or deeper.
-pub(crate) fn is_too_deep(json: &str) -> bool {
-    nests(json, MAX_DEPTH)
-}
-
-/// Whether arrays and objects nest `levels` deep or deeper.
-fn nests(json: &str, levels: usize) -> bool {
-    // A level takes two bytes and an opener; counting these is much cheaper than following them.
-    json.len() >= 2 * levels && openers(json.as_bytes()) >= levels && follow_depth(json.as_bytes(), levels)
-}
-
-/// How often `{` and `[` occur, in strings too. Written for the compiler's vector instructions.
-fn openers(json: &[u8]) -> usize {
-    let in_chunk = |chunk: &[u8]| chunk.iter().map(|b| u8::from(b | 0x20 == b'{')).sum::<u8>();
-    json.chunks(usize::from(u8::MAX)).map(|chunk| usize::from(in_chunk(chunk))).sum()
-}
-
-fn follow_depth(json: &[u8], levels: usize) -> bool {
-    let mut depth = 0_usize;
-    let mut in_string = false;
-    let mut bytes = json.iter();
-    while let Some(byte) = bytes.next() {
-        match byte {
-            b'"' => in_string = !in_string,
-            b'\\' if in_string => {
-                bytes.next();
-            }
-            b'{' | b'[' if !in_string => {
-                depth += 1;
-                if depth >= levels {
-                    return true;
-                }
-            }
-            b'}' | b']' if !in_string => depth = depth.saturating_sub(1),
-            _ => {}
-        }
-    }
-    false
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -362,15 +320,5 @@ mod tests {
         assert!(read(&format!("{{{}}}", keys.join(","))).is_ok());
         assert!(read(&format!("{{{},\"k999\":0}}", keys.join(","))).is_err());
         assert!(read(&format!("{{{},\"k3\":0}}", keys.join(","))).is_err());
-    }
-
-    #[test]
-    fn depth_counts_only_what_is_outside_of_strings() {
-        let nested = |depth: usize| format!("{}{}", "[".repeat(depth), "]".repeat(depth));
-        assert!(!is_too_deep(&nested(127)));
-        assert!(is_too_deep(&nested(128)));
-        assert!(!is_too_deep(&format!("\"{}\\\"[\"", "[".repeat(500))));
-        assert!(!is_too_deep(&"[]".repeat(500)));
-        assert!(is_too_deep(&format!("[\"]]]\\\\\",{}", nested(127))));
     }
 }

@@ -19,6 +19,7 @@ pub mod json;
 pub mod logging;
 pub mod metrics;
 pub mod mutate;
+mod nesting;
 pub mod object;
 pub mod offline;
 pub mod patch;

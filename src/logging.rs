@@ -15,10 +15,14 @@ use crate::config::{LogFormat, Logging};
 /// Sends log records to standard error from now on. A second call changes nothing.
 pub fn init(logging: Logging) {
     let Logging { level, format } = logging;
-    let (write, lost): (fn(&mut Formatter, &Record<'_>) -> io::Result<()>, fn(u64) -> String) = match format {
-        LogFormat::Text => (text, |lines| format!("WARN  {LOST} lines={lines}\n")),
+    let write = match format {
+        LogFormat::Text => text,
+        LogFormat::Json => json,
+    };
+    let lost = match format {
+        LogFormat::Text => |lines| format!("WARN  {LOST} lines={lines}\n"),
         LogFormat::Json => {
-            (json, |lines| format!("{{\"level\":\"warn\",\"message\":\"{LOST}\",\"lines\":{lines}}}\n"))
+            |lines| format!("{{\"level\":\"warn\",\"message\":\"{LOST}\",\"lines\":{lines}}}\n")
         }
     };
     let mut builder = Builder::new();

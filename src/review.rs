@@ -12,9 +12,10 @@ use serde::Serialize;
 use serde::ser::{SerializeMap, Serializer};
 use serde_json::value::RawValue;
 
-use crate::json::{DUPLICATE_KEY, Skipped, Text, is_too_deep, json_object};
+use crate::json::{DUPLICATE_KEY, Skipped, Text, json_object};
 use crate::mutate::Verdict;
 use crate::mutate::image::ORIGINAL_IMAGE;
+use crate::nesting::is_too_deep;
 use crate::object::Object;
 use crate::patch::{self, Operation};
 

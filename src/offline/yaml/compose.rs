@@ -14,7 +14,7 @@ use serde_json::{Map, Number, Value};
 use super::ReadError;
 use super::scalar::{Scalar, float_key, resolve};
 use super::split::Chunk;
-use crate::json::MAX_DEPTH;
+use crate::nesting::MAX_DEPTH;
 
 /// Most that anchors and aliases may copy in one chunk: bytes of text and [`NODE`] per value. Room for any
 /// manifest (the API server takes 3 MB), none for an input that doubles itself again and again.
