@@ -187,9 +187,10 @@ fn is_port(text: &str) -> bool {
 
 fn is_domain_name(text: &str) -> bool {
     text.as_bytes().split(|b| *b == b'.').all(|label| {
-        matches!(label, [first, .., last] if *first != b'-' && *last != b'-' )
+        !label.is_empty()
             && label.iter().all(|b| b.is_ascii_alphanumeric() || *b == b'-')
-            || matches!(label, [only] if only.is_ascii_alphanumeric())
+            && !label.starts_with(b"-")
+            && !label.ends_with(b"-")
     })
 }
 

@@ -99,20 +99,26 @@ enum Holding {
     Handshake,
 }
 
-/// Something that would keep it for ever. One honest call goes before, to have something to count.
+/// An honest call, to have something to count, and the connection that it was made on.
+async fn one_call(program: &Program, tally: &mut Tally) -> TlsConnection {
+    let body = review("soak-signal", 4_000);
+    let mut connection = connect(program.address, &program.tls()).await.expect("a connection");
+    let began = Instant::now();
+    let judged = match connection.exchange(&call(&body)).await {
+        Ok(response) => judge(&body, "soak-signal", &response),
+        Err(failure) => Judged::Failed(failure.to_string()),
+    };
+    tally.add(judged, began.elapsed());
+    connection
+}
+
+/// Something that would keep it for ever. One honest call goes before.
 async fn held(times: u32, what: &str, bound: Duration, holding: Holding) -> Row {
     let mut row = Row::new(format!("{what}, {times} times"));
     let (mut tally, mut longest) = (Tally::default(), Duration::ZERO);
     for _ in 0..times {
         let mut program = start().await;
-        let body = review("soak-signal", 4_000);
-        let mut connection = connect(program.address, &program.tls()).await.expect("a connection");
-        let began = Instant::now();
-        let judged = match connection.exchange(&call(&body)).await {
-            Ok(response) => judge(&body, "soak-signal", &response),
-            Err(failure) => Judged::Failed(failure.to_string()),
-        };
-        tally.add(judged, began.elapsed());
+        let connection = one_call(&program, &mut tally).await;
         let hold = tokio::spawn(hold(program.address, connection, holding));
         // The first byte is on its way before the signal; it is read before the delay is over.
         sleep(Duration::from_millis(100)).await;
@@ -157,14 +163,7 @@ async fn again(times: u32) -> Row {
         let settings = [RULE, ("SHUTDOWN_DELAY_SECONDS", "600"), ("SHUTDOWN_TIMEOUT_SECONDS", "600")];
         let mut program = Program::start(&settings).await;
         program.signal("TERM");
-        let body = review("soak-signal", 4_000);
-        let mut connection = connect(program.address, &program.tls()).await.expect("a connection");
-        let began = Instant::now();
-        let judged = match connection.exchange(&call(&body)).await {
-            Ok(response) => judge(&body, "soak-signal", &response),
-            Err(failure) => Judged::Failed(failure.to_string()),
-        };
-        tally.add(judged, began.elapsed());
+        let _open = one_call(&program, &mut tally).await;
         let (ended, took) = terminate(&mut program, Duration::ZERO).await;
         longest = longest.max(if ended.is_some() { took } else { Duration::MAX });
     }
