@@ -8,7 +8,7 @@ use std::collections::HashSet;
 use std::fmt;
 use std::ops::Deref;
 
-use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
+use serde::de::{Deserialize, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
 use crate::nesting::{MAX_DEPTH, nests};
@@ -68,55 +68,72 @@ pub struct Skipped;
 
 impl<'de> Deserialize<'de> for Skipped {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct SkippedVisitor;
+        deserializer.deserialize_any(MembersVisitor::<Self, true>(PhantomData))?;
+        Ok(Self)
+    }
+}
 
-        impl<'de> Visitor<'de> for SkippedVisitor {
-            type Value = Skipped;
+/// Any value, its members skipped as `T`: for where most are objects with much in them, so that whatever takes less time
+/// for little is asked about little.
+#[derive(Clone, Copy, Debug)]
+pub struct Members<T>(PhantomData<T>);
 
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("any value")
-            }
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Members<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(MembersVisitor::<T, false>(PhantomData))?;
+        Ok(Self(PhantomData))
+    }
+}
 
-            fn visit_bool<E>(self, _: bool) -> Result<Skipped, E> {
-                Ok(Skipped)
-            }
+/// Reads what is in an object or array as `T`.
+struct MembersVisitor<T, const UNIQUE_KEYS: bool>(PhantomData<T>);
 
-            fn visit_i64<E>(self, _: i64) -> Result<Skipped, E> {
-                Ok(Skipped)
-            }
+impl<'de, T: Deserialize<'de>, const UNIQUE_KEYS: bool> Visitor<'de> for MembersVisitor<T, UNIQUE_KEYS> {
+    type Value = ();
 
-            fn visit_u64<E>(self, _: u64) -> Result<Skipped, E> {
-                Ok(Skipped)
-            }
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("any value")
+    }
 
-            fn visit_f64<E>(self, _: f64) -> Result<Skipped, E> {
-                Ok(Skipped)
-            }
+    fn visit_bool<E>(self, _: bool) -> Result<(), E> {
+        Ok(())
+    }
 
-            fn visit_str<E>(self, _: &str) -> Result<Skipped, E> {
-                Ok(Skipped)
-            }
+    fn visit_i64<E>(self, _: i64) -> Result<(), E> {
+        Ok(())
+    }
 
-            fn visit_unit<E>(self) -> Result<Skipped, E> {
-                Ok(Skipped)
-            }
+    fn visit_u64<E>(self, _: u64) -> Result<(), E> {
+        Ok(())
+    }
 
-            fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<Skipped, A::Error> {
-                while elements.next_element::<Skipped>()?.is_some() {}
-                Ok(Skipped)
-            }
+    fn visit_f64<E>(self, _: f64) -> Result<(), E> {
+        Ok(())
+    }
 
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Skipped, A::Error> {
-                let mut seen = SeenKeys::default();
-                while let Some(key) = map.next_key()? {
-                    map.next_value::<Skipped>()?;
-                    seen.insert(key)?;
-                }
-                Ok(Skipped)
-            }
+    fn visit_str<E>(self, _: &str) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_unit<E>(self) -> Result<(), E> {
+        Ok(())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<(), A::Error> {
+        while elements.next_element::<T>()?.is_some() {}
+        Ok(())
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<(), A::Error> {
+        if !UNIQUE_KEYS {
+            while members.next_entry::<IgnoredAny, T>()?.is_some() {}
+            return Ok(());
         }
-
-        deserializer.deserialize_any(SkippedVisitor)
+        let mut seen = SeenKeys::default();
+        while let Some((key, _)) = members.next_entry::<_, T>()? {
+            seen.insert(key)?;
+        }
+        Ok(())
     }
 }
 
@@ -225,11 +242,14 @@ impl<'de> SeenKeys<'de> {
 /// Defines a struct that is read from a JSON object: `field: Type = "key"` (or a constant). Absent and null keys leave the
 /// field empty, unknown keys are skipped, repeated keys (known or not) are an error. The struct borrows for
 /// `'a`, and may have one parameter for the type of a field. `at DEPTH`: how many arrays and objects are open around
-/// its members, itself included; every struct has its one place in a review.
+/// its members, itself included; every struct has its one place in a review. `skipping Type`: how unknown keys' values
+/// are skipped, if not as [`Present`].
 macro_rules! json_object {
+    (@skipped $depth:literal) => { $crate::json::Present::<'de, $depth> };
+    (@skipped $depth:literal $skipped:ty) => { $skipped };
     (
         $(#[$meta:meta])*
-        pub struct $name:ident $(<$param:ident>)? at $depth:literal {
+        pub struct $name:ident $(<$param:ident>)? at $depth:literal $(skipping $skipped:ty)? {
             $($(#[$field_meta:meta])* $field:ident: $type:ty = $key:pat),* $(,)?
         }
     ) => {
@@ -258,7 +278,7 @@ macro_rules! json_object {
                         while let Some(key) = map.next_key::<$crate::json::Text<'de>>()? {
                             match &*key {
                                 $($key => object.$field = map.next_value()?,)*
-                                _ => { map.next_value::<$crate::json::Present<'de, $depth>>()?; }
+                                _ => { map.next_value::<$crate::json::json_object!(@skipped $depth $($skipped)?)>()?; }
                             }
                             seen.insert(key)?;
                         }

@@ -18,10 +18,12 @@ pub(crate) fn nests(json: &str, levels: usize) -> bool {
 }
 
 /// How many levels there can be at most: one for each `{` and `[`, in strings too, but for all that are closed at once
-/// only one (`managedFields` is full of them). Written for the compiler's vector instructions.
+/// only one, and none for those before a backslash, which are in strings (`managedFields` is full of both). Written for
+/// the compiler's vector instructions.
 fn most_levels(json: &[u8]) -> usize {
     // `[` and `]` differ from `{` and `}` in one bit.
-    let stays_open = |(byte, next): (&u8, &u8)| u8::from(byte | 0x20 == b'{' && next | 0x20 != b'}');
+    let stays_open =
+        |(byte, next): (&u8, &u8)| u8::from(byte | 0x20 == b'{' && next | 0x20 != b'}' && *next != b'\\');
     let in_chunk = |(bytes, next): (&[u8], &[u8])| bytes.iter().zip(next).map(stays_open).sum::<u8>();
     let next = json.get(1..).unwrap_or_default();
     let chunks = json.chunks(usize::from(u8::MAX)).zip(next.chunks(usize::from(u8::MAX)));
@@ -97,6 +99,8 @@ mod tests {
         assert!(!is_too_deep(&"[]".repeat(500)));
         assert!(is_too_deep(&format!("[\"]]]\\\\\",{}", nested(127))));
         assert!(is_too_deep(&format!("[{}{}", "{},".repeat(500), nested(127))));
+        assert!(!is_too_deep(&format!("[\"{}\",{}", "{\\\"".repeat(500), nested(126))));
+        assert!(is_too_deep(&format!("[\"{}\",{}", "{\\\"".repeat(500), nested(127))));
         assert!(!is_too_deep(&format!("[{}{}", "{},".repeat(500), nested(126))));
         for length in 0..40 {
             let text = "x".repeat(length);

@@ -4,7 +4,7 @@
 //! the other's absence. Everything else in the object is skipped, so it cannot get lost: patches name single
 //! fields of the raw object.
 
-use crate::json::{List, Present, Text, json_object};
+use crate::json::{List, Members, Present, Text, json_object};
 
 /// Marks the API server's copy of a Pod that a kubelet runs from a file.
 pub const MIRROR_ANNOTATION: &str = "kubernetes.io/config.mirror";
@@ -122,8 +122,8 @@ json_object! {
 }
 
 json_object! {
-    /// Fields below `f:spec`.
-    pub struct SpecFields at 8 {
+    /// Fields below `f:spec`. Those of one container are few enough to be skipped at once, those of all often are not.
+    pub struct SpecFields at 8 skipping Members<Present<'de, 9>> {
         /// The class of a claim.
         storage_class_name: Present<'a, 8> = "f:storageClassName",
     }

@@ -114,6 +114,7 @@ fn nesting_is_bounded_to_the_level_wherever_it_is() {
         (6, r#""request":{"object":{"metadata":{"managedFields":[{%}]}}}"#),
         (7, r#""request":{"object":{"metadata":{"managedFields":[{"fieldsV1":{%}}]}}}"#),
         (8, r#""request":{"object":{"metadata":{"managedFields":[{"fieldsV1":{"f:spec":{%}}}]}}}"#),
+        (9, r#""request":{"object":{"metadata":{"managedFields":[{"fieldsV1":{"f:spec":{"f:x":{%}}}}]}}}"#),
     ];
     let keys = ["x", "kubernetes.io/config.mirror", "f:storageClassName"];
     for (level, place) in places {
