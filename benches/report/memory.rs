@@ -1,4 +1,4 @@
-//! Memory of the product in four situations, each in a process of its own; how soon it is ready, and its size.
+//! Memory of the product in four situations, in fresh processes (at rest and after load is one); how soon it is ready, and its size.
 
 use std::time::{Duration, Instant};
 
@@ -55,6 +55,9 @@ pub(crate) async fn memory(plan: &Plan) -> Vec<Row> {
             .unwrap_or_else(|failure| panic!("connection {}: {failure}", callers.len()));
         callers.push(caller);
     }
+    // A connection that the server has given up would count as one that costs nothing.
+    let open = std::fs::read_dir(format!("/proc/{}/fd", program.pid())).expect("a process on Linux").count();
+    assert!(open > IDLE, "{open} files are open for {IDLE} connections");
     let what = format!("memory with {IDLE} idle connections, each after one call");
     rows.push(row(&what, mebibytes(&program, "VmRSS"), 64.0));
     rows

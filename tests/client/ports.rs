@@ -11,7 +11,8 @@ pub(crate) fn free_port() -> u16 {
     let first = 10_000 + u16::try_from(std::process::id() % 200).unwrap() * 100;
     loop {
         let port = first + NEXT.fetch_add(1, Ordering::Relaxed);
-        if TcpListener::bind(("::", port)).is_ok() {
+        // All addresses, or all IPv4 addresses where the system has no IPv6; a port that is taken fails at both.
+        if TcpListener::bind(("::", port)).or_else(|_| TcpListener::bind(("0.0.0.0", port))).is_ok() {
             return port;
         }
     }

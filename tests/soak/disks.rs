@@ -35,7 +35,7 @@ pub(crate) async fn run(setting: &'static Setting) -> Vec<Row> {
     for (what, script) in [
         (
             "a log on a disk of 64 kB",
-            "cd \"$(mktemp -d)\" && mount -t tmpfs -o size=64k tmpfs . && cd \"$PWD\" && exec \"$@\" 2>log",
+            "mount -t tmpfs -o size=64k tmpfs /mnt && exec 2>/mnt/log && umount --lazy /mnt && exec \"$@\"",
         ),
         (
             "a read-only root",
@@ -72,7 +72,7 @@ async fn served(what: &str, command: Command, log: Option<File>, time: Duration)
         let log =
             std::fs::metadata(format!("/proc/{}/fd/2", victim.program.pid())).map_or(0, |file| file.len());
         row.measured(format!("the log ends after {log} bytes"))
-            .goal("the disk is full", log > 0 && log <= 64 * 1024);
+            .goal("the disk is full", log == 64 * 1024);
     }
     row.goal("it stays ready", ready).faultless(kept).faultless(new);
     row
