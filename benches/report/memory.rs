@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::client::{Caller, Program};
+use crate::client::{Caller, Program, connect};
 use crate::https::{Load, Target, call_of};
 use crate::process::seconds;
 use crate::table::{Goal, Row};
@@ -38,9 +38,7 @@ pub(crate) async fn memory(plan: &Plan) -> Vec<Row> {
     ));
 
     let program = fresh().await;
-    let load = Load { request: call_of(&reviews::of_size(LARGE)), time: Duration::ZERO, ..load };
-    // Every connection sends one as its first, and none more.
-    load.run(&Target::from(&program)).await;
+    large_at_once(&program).await;
     rows.push(row("memory at most, 8 bodies of 20 MB at once", mebibytes(&program, "VmHWM"), 256.0));
     rows.push(Row::absolute("memory after that", "MiB", &[mebibytes(&program, "VmRSS")], Goal::None));
 
@@ -56,11 +54,30 @@ pub(crate) async fn memory(plan: &Plan) -> Vec<Row> {
         callers.push(caller);
     }
     // A connection that the server has given up would count as one that costs nothing.
-    let open = std::fs::read_dir(format!("/proc/{}/fd", program.pid())).expect("a process on Linux").count();
+    let open = program.open_files().expect("a process on Linux");
     assert!(open > IDLE, "{open} files are open for {IDLE} connections");
     let what = format!("memory with {IDLE} idle connections, each after one call");
     rows.push(row(&what, mebibytes(&program, "VmRSS"), 64.0));
     rows
+}
+
+/// Eight bodies that are all there before one of them is whole, and their answers.
+async fn large_at_once(program: &Program) {
+    let (tls, request) = (program.tls(), call_of(&reviews::of_size(LARGE)));
+    let (last, most) = request.split_last().expect("a request has bytes");
+    let mut connections = Vec::new();
+    for _ in 0..8 {
+        let mut connection = connect(program.address, &tls).await.expect("a connection");
+        connection.write(most).await.expect("most of a body");
+        connections.push(connection);
+    }
+    for connection in &mut connections {
+        connection.write(&[*last]).await.expect("the rest of a body");
+    }
+    for connection in &mut connections {
+        let answer = connection.response().await.expect("an answer");
+        assert_eq!(answer.status, 200, "{}", String::from_utf8_lossy(&answer.body));
+    }
 }
 
 /// From before exec until `/readyz` says so, with a certificate made at start; the size of the binary.

@@ -149,6 +149,11 @@ impl Program {
         }
     }
 
+    /// How many files it has open, connections among them; on Linux.
+    pub(crate) fn open_files(&self) -> Option<usize> {
+        Some(fs::read_dir(format!("/proc/{}/fd", self.pid())).ok()?.count())
+    }
+
     /// A line of `/proc/PID/status`, as `VmRSS`, in its own unit (kB).
     pub(crate) fn status_kb(&self, name: &str) -> Option<u64> {
         let text = fs::read_to_string(format!("/proc/{}/status", self.pid())).ok()?;

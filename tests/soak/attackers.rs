@@ -44,6 +44,11 @@ pub(crate) enum Attack {
 }
 
 impl Attack {
+    /// Whether attackers are on a connection most of the time.
+    pub(crate) fn holds(self) -> bool {
+        matches!(self, Self::SlowHead | Self::SlowBody | Self::Idle | Self::Chunks)
+    }
+
     /// One attempt of one attacker, and how it ended.
     pub(crate) async fn attempt(self, number: usize, victim: &Victim) -> String {
         let ended = match self {

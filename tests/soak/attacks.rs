@@ -48,12 +48,14 @@ type Ends = Arc<Mutex<BTreeMap<String, u64>>>;
 
 async fn attack(setting: &Setting, Plan(attack, full, short, what, accepted): &Plan) -> Row {
     let (attack, clients) = (*attack, setting.full_or_short(*full, *short));
-    let (rounds, before, during) = setting.full_or_short((3, 3, 6), (1, 1, 2));
+    let (rounds, before, during) = setting.full_or_short((5, 3, 6), (1, 1, 2));
     let mut row = Row::new(format!("{what}, {clients} clients"));
     let victim = Arc::new(Victim::new(Program::start_as(favoured(webhook()), &[RULE], None).await));
     let ends = Ends::default();
     let mut all = Rounds::default();
+    let mut fewest = usize::MAX;
     for _ in 0..rounds {
+        let before_them = victim.program.open_files();
         let calm = victim.seen_for(Duration::from_secs(before)).await;
         // Not faster than 1,000 connections a second: their handshakes are work on this machine, too.
         let arriving = Duration::from_millis(1000.max(clients as u64 * 3 / 2));
@@ -75,12 +77,21 @@ async fn attack(setting: &Setting, Plan(attack, full, short, what, accepted): &P
         sleep(arriving).await;
         let arrival = honest.end().await;
         let attacked = victim.seen_for(Duration::from_secs(during)).await;
+        // Those of the honest clients are gone again; where nobody can tell, all are believed to be there.
+        let open = victim.program.open_files().zip(before_them);
+        fewest = fewest.min(open.map_or(clients, |(open, before)| open.saturating_sub(before)));
         attackers.shutdown().await;
         all.add(calm, arrival, attacked);
     }
     let ends = ends.lock().expect("no panic").clone();
     let odd: BTreeMap<_, _> =
         ends.clone().into_iter().filter(|(end, _)| !accepted.contains(&end.as_str())).collect();
+    if attack.holds() {
+        row.measured(format!("{fewest} connections at its end"))
+            .goal("three quarters of the attackers have a connection", fewest >= clients * 3 / 4);
+    } else {
+        row.goal("attackers get so far that an attempt ends", !ends.is_empty());
+    }
     row.measured(format!("attempts ended: {}", list(&ends)))
         .measured(format!("peak {} MB", victim.program.status_kb("VmHWM").unwrap_or_default() / 1000))
         .goal(format!("no attempt ends otherwise than it should: {}", list(&odd)), odd.is_empty());

@@ -71,8 +71,7 @@ async fn served(what: &str, command: Command, log: Option<File>, time: Duration)
         // What the process has open says how much of its log there is.
         let log =
             std::fs::metadata(format!("/proc/{}/fd/2", victim.program.pid())).map_or(0, |file| file.len());
-        row.measured(format!("the log ends after {log} bytes"))
-            .goal("the disk is full", log == 64 * 1024);
+        row.measured(format!("the log ends after {log} bytes")).goal("the disk is full", log == 64 * 1024);
     }
     row.goal("it stays ready", ready).faultless(kept).faultless(new);
     row

@@ -12,7 +12,7 @@ pub(crate) struct Tally {
     pub(crate) failures: BTreeMap<String, u64>,
     /// Calls with an answer that is not what the rules make of them, likewise.
     pub(crate) wrong: BTreeMap<String, u64>,
-    /// How long each call took that was answered right.
+    /// How long each call took that was answered right, and each that a client would have sent while it waited.
     pub(crate) times: Vec<Duration>,
     pub(crate) connections: u64,
 }
@@ -55,7 +55,7 @@ impl Tally {
         self.wrong.values().sum()
     }
 
-    /// The time that `per_mille` of the right calls did not exceed.
+    /// The time that `per_mille` of them did not exceed.
     pub(crate) fn quantile(&self, per_mille: usize) -> Duration {
         let mut times = self.times.clone();
         times.sort_unstable();

@@ -91,6 +91,11 @@ async fn in_flight(times: u32) -> Row {
     row
 }
 
+/// 0, or 1 where calls were cut.
+fn is_by_itself(status: ExitStatus) -> bool {
+    status.code().is_some_and(|code| code <= 1)
+}
+
 #[derive(Clone, Copy)]
 enum Holding {
     Idle,
@@ -115,7 +120,7 @@ async fn one_call(program: &Program, tally: &mut Tally) -> TlsConnection {
 /// Something that would keep it for ever. One honest call goes before.
 async fn held(times: u32, what: &str, bound: Duration, holding: Holding) -> Row {
     let mut row = Row::new(format!("{what}, {times} times"));
-    let (mut tally, mut longest) = (Tally::default(), Duration::ZERO);
+    let (mut tally, mut longest, mut by_itself) = (Tally::default(), Duration::ZERO, 0);
     for _ in 0..times {
         let mut program = start().await;
         let connection = one_call(&program, &mut tally).await;
@@ -125,9 +130,11 @@ async fn held(times: u32, what: &str, bound: Duration, holding: Holding) -> Row 
         let (ended, took) = terminate(&mut program, bound).await;
         hold.abort();
         longest = longest.max(if ended.is_some() { took } else { Duration::MAX });
+        by_itself += u32::from(ended.is_some_and(is_by_itself));
     }
     row.measured(format!("ends within {} of {}", seconds(longest), seconds(bound)))
         .goal("ends within its bound", longest <= bound + SLACK)
+        .goal("ends by itself, not by a signal or a panic", by_itself == times)
         .faultless(tally);
     row
 }
@@ -158,7 +165,7 @@ async fn hold(address: std::net::SocketAddr, mut connection: TlsConnection, hold
 /// A second SIGTERM, where the first one alone would take ten minutes.
 async fn again(times: u32) -> Row {
     let mut row = Row::new(format!("a second SIGTERM, {times} times"));
-    let (mut tally, mut longest) = (Tally::default(), Duration::ZERO);
+    let (mut tally, mut longest, mut by_itself) = (Tally::default(), Duration::ZERO, 0);
     for _ in 0..times {
         let settings = [RULE, ("SHUTDOWN_DELAY_SECONDS", "600"), ("SHUTDOWN_TIMEOUT_SECONDS", "600")];
         let mut program = Program::start(&settings).await;
@@ -166,9 +173,11 @@ async fn again(times: u32) -> Row {
         let _open = one_call(&program, &mut tally).await;
         let (ended, took) = terminate(&mut program, Duration::ZERO).await;
         longest = longest.max(if ended.is_some() { took } else { Duration::MAX });
+        by_itself += u32::from(ended.is_some_and(is_by_itself));
     }
     row.measured(format!("ends within {}", seconds(longest)))
         .goal("ends at once", longest <= SLACK)
+        .goal("ends by itself, not by a signal or a panic", by_itself == times)
         .faultless(tally);
     row
 }
