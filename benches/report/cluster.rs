@@ -1,14 +1,16 @@
-//! Pod creates through a real API server (server-side dry-run: everything but the write to etcd), with each of four
+//! Pod creates through a real API server (server-side dry-run: everything but the write to etcd), with each of five
 //! things between the client and the Pod. One is registered at a time, and measured once it is seen to be the one.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use pullgate::answer::answer;
 use serde_json::{Value, json};
 use tokio::time::{Duration, Instant, sleep};
 
 use crate::api_server::ApiServer;
 use crate::client::Program;
 use crate::https::Load;
+use crate::null::PATCH;
 use crate::table::{Goal, Row};
 use crate::{Plan, null_webhook, product, reviews};
 
@@ -24,12 +26,15 @@ const NAME: &str = "bench.pullgate.example";
 enum Between {
     Nothing,
     Null,
+    /// A null webhook that answers with the patch that the product makes for this very Pod: what it costs the API
+    /// server to apply one, which is none of the webhook's.
+    Canned,
     Pullgate,
     Policy,
 }
 
 impl Between {
-    const ALL: [Self; 4] = [Self::Nothing, Self::Null, Self::Pullgate, Self::Policy];
+    const ALL: [Self; 5] = [Self::Nothing, Self::Null, Self::Canned, Self::Pullgate, Self::Policy];
 }
 
 /// A Pod as a Deployment's, small and of every kind of image reference.
@@ -125,10 +130,20 @@ fn webhook(program: &Program) -> Value {
 struct Stage {
     api: ApiServer,
     null: Program,
+    canned: Program,
     pullgate: Program,
 }
 
 impl Stage {
+    async fn set() -> Self {
+        Self {
+            api: ApiServer::of_kubeconfig(),
+            null: null_webhook(&[]).await,
+            canned: null_webhook(&[(PATCH, &canned_patch())]).await,
+            pullgate: product(&reviews::EVERYTHING).await,
+        }
+    }
+
     async fn register(&mut self, between: Between) {
         // What an earlier run left when it was cut goes, too. Mostly there is nothing.
         for kind in [WEBHOOKS, BINDINGS, POLICIES] {
@@ -137,6 +152,7 @@ impl Stage {
         let objects = match between {
             Between::Nothing => vec![],
             Between::Null => vec![(WEBHOOKS, webhook(&self.null))],
+            Between::Canned => vec![(WEBHOOKS, webhook(&self.canned))],
             Between::Pullgate => vec![(WEBHOOKS, webhook(&self.pullgate))],
             Between::Policy => {
                 vec![(POLICIES, policy()), (BINDINGS, binding())]
@@ -165,24 +181,46 @@ impl Stage {
         let after = self.calls().await;
         let mutated = pod["spec"]["containers"][0]["image"] == "registry.example/hub/acme/api:2.1";
         // Twice is possible: what comes after a webhook may change the Pod, and then it is asked again.
-        let passed = match (after.0 > before.0, after.1 > before.1, mutated) {
-            (false, false, false) => Some(Between::Nothing),
-            (true, false, false) => Some(Between::Null),
-            (false, true, true) => Some(Between::Pullgate),
-            (false, false, true) => Some(Between::Policy),
+        let called: Vec<Between> = before
+            .into_iter()
+            .zip(after)
+            .filter(|(before, after)| after.1 > before.1)
+            .map(|(_, (webhook, _))| webhook)
+            .collect();
+        let passed = match (called.as_slice(), mutated) {
+            ([], false) => Some(Between::Nothing),
+            ([], true) => Some(Between::Policy),
+            ([webhook], _) if mutated == (*webhook != Between::Null) => Some(*webhook),
             _ => None,
         };
         Ok((pod, passed))
     }
 
-    /// How often the null webhook and the product were called.
-    async fn calls(&self) -> (f64, f64) {
-        let count = |value: Option<f64>| value.unwrap_or_default();
-        (
-            count(self.null.metric("null_calls_total", &[]).await),
-            count(self.pullgate.metric("pullgate_admission_requests_total", &[]).await),
-        )
+    /// How often each webhook was called.
+    async fn calls(&self) -> [(Between, f64); 3] {
+        let (null, product) = ("null_calls_total", "pullgate_admission_requests_total");
+        [
+            (Between::Null, self.null.metric(null, &[]).await.unwrap_or_default()),
+            (Between::Canned, self.canned.metric(null, &[]).await.unwrap_or_default()),
+            (Between::Pullgate, self.pullgate.metric(product, &[]).await.unwrap_or_default()),
+        ]
     }
+}
+
+/// The product's patch for [`pod`], in base64.
+fn canned_patch() -> String {
+    let review = json!({
+        "apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview",
+        "request": {
+            "uid": "canned", "operation": "CREATE", "namespace": "default", "object": pod(),
+            "kind": {"group": "", "version": "v1", "kind": "Pod"},
+            "resource": {"group": "", "version": "v1", "resource": "pods"},
+        },
+    });
+    let policy = reviews::policy(&reviews::EVERYTHING);
+    let answer = answer(&policy, review.to_string().as_bytes(), |_| ()).expect("a review");
+    let answer: Value = serde_json::from_slice(&answer).expect("an answer is JSON");
+    answer["response"]["patch"].as_str().expect("a patch").to_owned()
 }
 
 /// What rules decide of a Pod, without what is drawn for each and who set it when.
@@ -204,11 +242,7 @@ fn decided(mut pod: Value) -> Value {
 
 /// Creates per second.
 pub(crate) async fn creates(plan: &Plan) -> Vec<Row> {
-    let mut stage = Stage {
-        api: ApiServer::of_kubeconfig(),
-        null: null_webhook().await,
-        pullgate: product(&reviews::EVERYTHING).await,
-    };
+    let mut stage = Stage::set().await;
     let load = Load {
         request: ApiServer::create(PODS, &pod()),
         connections: 8,
@@ -228,16 +262,18 @@ pub(crate) async fn creates(plan: &Plan) -> Vec<Row> {
         }
     }
     stage.register(Between::Nothing).await;
-    let [nothing, null, pullgate, policy] = pods;
+    let [nothing, null, canned, pullgate, policy] = pods;
     assert_eq!(nothing, null, "the null webhook changes Pods");
+    assert_eq!(canned, pullgate, "the patch of the null webhook is not the product's");
     assert_eq!(pullgate, policy, "the policy has other rules than the product");
-    let [nothing, null, pullgate, policy] = rates;
+    let [nothing, null, canned, pullgate, policy] = rates;
     let row = |against: &str, those: &[f64], goal| {
         Row::ratio("Pod creates through the API server".to_owned(), "/s", &pullgate, (against, those), goal)
     };
     vec![
         row("no webhook", &nothing, Goal::None),
         row("null webhook", &null, Goal::AtLeast(0.97)),
+        row("null webhook, same patch", &canned, Goal::None),
         row("policy (CEL)", &policy, Goal::AtLeast(1.8)),
     ]
 }

@@ -65,7 +65,7 @@ pub(crate) struct Servers {
 impl Servers {
     async fn start() -> Self {
         Self {
-            null: null_webhook().await,
+            null: null_webhook(&[]).await,
             unchanged: product(&[]).await,
             everything: product(&reviews::EVERYTHING).await,
         }
@@ -94,10 +94,10 @@ fn webhook_command() -> Command {
     command
 }
 
-pub(crate) async fn null_webhook() -> Program {
+pub(crate) async fn null_webhook(settings: &[(&str, &str)]) -> Program {
     let mut command = Command::new(std::env::current_exe().expect("this program has a path"));
     command.arg("null-webhook");
-    Program::start_as(command, &[], Some(nowhere())).await
+    Program::start_as(command, settings, Some(nowhere())).await
 }
 
 fn nowhere() -> File {
@@ -145,7 +145,7 @@ fn main() -> ExitCode {
         rows.extend(measured);
     }
     let when = OffsetDateTime::now_utc().date();
-    let text = format!("{when}, {}:\n\n{}", process::machine(), table::render(&rows));
+    let text = format!("{when}, {}, {}:\n\n{}", process::commit(), process::machine(), table::render(&rows));
     print!("{text}");
     if write {
         table::write_into(DOCUMENT, "bench", &text);

@@ -1,6 +1,7 @@
 //! What Linux tells about a process.
 
 use std::fs;
+use std::process::Command;
 use std::time::Duration;
 
 /// User and system time so far, of all threads that are and were. Its steps are of 10 ms (`USER_HZ`).
@@ -29,6 +30,14 @@ pub(crate) fn machine() -> String {
         kb.unwrap_or(0_u64).div_ceil(1 << 20),
         kernel.split('-').next().unwrap_or_default().trim(),
     )
+}
+
+/// What was measured, as far as git knows.
+pub(crate) fn commit() -> String {
+    let git = Command::new("git").args(["rev-parse", "--short", "HEAD"]).output();
+    let commit = git.ok().filter(|output| output.status.success());
+    let commit = commit.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned());
+    commit.map_or_else(|| "no commit".to_owned(), |commit| format!("commit {commit}"))
 }
 
 /// `10 min`, `2 s`
