@@ -2,9 +2,9 @@
 
 use crate::json::Text;
 use crate::mutate::containers::{PodChange, Scope};
-use crate::mutate::{Verdict, image, pull_policy, pull_secret, storage_class};
+use crate::mutate::{Verdict, image, pull_policy, pull_secret, service_account, storage_class};
 use crate::object::Object;
-use crate::policy::Policy;
+use crate::policy::{Policy, ServiceAccounts};
 use crate::review::Request;
 
 /// What a request is about, as far as there are rules for it.
@@ -16,13 +16,16 @@ pub enum Resource {
     EphemeralContainers,
     /// `persistentvolumeclaims`
     Claims,
+    /// `serviceaccounts`
+    ServiceAccounts,
     /// Anything else.
     Other,
 }
 
 impl Resource {
     /// Every resource.
-    pub const ALL: [Self; 4] = [Self::Pods, Self::EphemeralContainers, Self::Claims, Self::Other];
+    pub const ALL: [Self; 5] =
+        [Self::Pods, Self::EphemeralContainers, Self::Claims, Self::ServiceAccounts, Self::Other];
 
     /// Its name in metrics and logs.
     #[must_use]
@@ -31,6 +34,7 @@ impl Resource {
             Self::Pods => "pods",
             Self::EphemeralContainers => "pods/ephemeralcontainers",
             Self::Claims => "persistentvolumeclaims",
+            Self::ServiceAccounts => "serviceaccounts",
             Self::Other => "other",
         }
     }
@@ -58,6 +62,7 @@ impl Resource {
             "" if is("pods", "Pod") => Self::Pods,
             "ephemeralcontainers" if is("pods", "Pod") => Self::EphemeralContainers,
             "" if is("persistentvolumeclaims", "PersistentVolumeClaim") => Self::Claims,
+            "" if is("serviceaccounts", "ServiceAccount") => Self::ServiceAccounts,
             _ => Self::Other,
         }
     }
@@ -108,7 +113,7 @@ pub enum Outcome {
     Unchanged,
     /// The namespace is excluded.
     Excluded,
-    /// A mirror Pod, or a Pod that is being deleted.
+    /// A mirror Pod, or a Pod or account that is being deleted.
     Exempt,
     /// There are no rules for this kind of request.
     Unsupported,
@@ -144,42 +149,71 @@ pub fn admit<'a>(
 ) -> (Outcome, Verdict<'a>) {
     let nothing = |outcome| (outcome, Verdict::default());
     let Some(object) = &request.object else { return nothing(Outcome::Unsupported) };
-    let scope = match (resource, verb) {
-        (Resource::Pods, Verb::Create) => Some(Scope::Create),
-        (Resource::Pods, Verb::Update) => Some(Scope::Update),
-        (Resource::EphemeralContainers, Verb::Update) => Some(Scope::Ephemeral),
-        (Resource::Claims, Verb::Create) => None,
+    let rules = match (resource, verb) {
+        (Resource::Pods, Verb::Create) => Rules::Pod(Scope::Create),
+        (Resource::Pods, Verb::Update) => Rules::Pod(Scope::Update),
+        (Resource::EphemeralContainers, Verb::Update) => Rules::Pod(Scope::Ephemeral),
+        (Resource::Claims, Verb::Create) => Rules::Claim,
+        (Resource::ServiceAccounts, Verb::Create | Verb::Update) => match &policy.service_accounts {
+            Some(rule) => Rules::ServiceAccount(rule),
+            None => return nothing(Outcome::Unsupported),
+        },
         _ => return nothing(Outcome::Unsupported),
     };
+    let excluded_namespaces = match rules {
+        Rules::ServiceAccount(rule) => &rule.excluded_namespaces,
+        Rules::Pod(_) | Rules::Claim => &policy.excluded_namespaces,
+    };
     // The request's namespace, not the object's: that is where the object will be.
-    if request.namespace.as_deref().is_some_and(|ns| policy.excluded_namespaces.contains(ns)) {
+    if request.namespace.as_deref().is_some_and(|ns| excluded_namespaces.contains(ns)) {
         return nothing(Outcome::Excluded);
     }
     let mut verdict = Verdict::default();
-    if let Some(scope) = scope {
-        let change = PodChange { scope, new: object, old: request.old_object.as_ref() };
-        if is_exempt(object) || change.old.is_some_and(is_exempt) {
-            return nothing(Outcome::Exempt);
+    match rules {
+        Rules::Pod(scope) => {
+            let change = PodChange { scope, new: object, old: request.old_object.as_ref() };
+            if is_exempt(object) || change.old.is_some_and(is_exempt) {
+                return nothing(Outcome::Exempt);
+            }
+            image::mutate(&change, &policy.registries, &mut verdict);
+            if let Some(forced) = policy.pull_policy {
+                pull_policy::mutate(&change, forced, &mut verdict);
+            }
+            if let Some(secrets) = &policy.pull_secrets {
+                pull_secret::mutate(&change, secrets, &mut verdict);
+            }
         }
-        image::mutate(&change, &policy.registries, &mut verdict);
-        if let Some(forced) = policy.pull_policy {
-            pull_policy::mutate(&change, forced, &mut verdict);
+        Rules::Claim => {
+            if let Some(class) = &policy.storage_class {
+                storage_class::mutate(object, class, &mut verdict);
+            }
         }
-        if let Some(secrets) = &policy.pull_secrets {
-            pull_secret::mutate(&change, secrets, &mut verdict);
+        Rules::ServiceAccount(rule) => {
+            if is_being_deleted(object) {
+                return nothing(Outcome::Exempt);
+            }
+            service_account::mutate(object, rule, &mut verdict);
         }
-    } else if let Some(class) = &policy.storage_class {
-        storage_class::mutate(object, class, &mut verdict);
     }
     let outcome = if verdict.operations.is_empty() { Outcome::Unchanged } else { Outcome::Patched };
     (outcome, verdict)
 }
 
+/// What there are rules for.
+#[derive(Clone, Copy)]
+enum Rules<'a> {
+    Pod(Scope),
+    Claim,
+    ServiceAccount(&'a ServiceAccounts),
+}
+
 /// Pods that no webhook may or should touch: the API server's copy of a static Pod (it refuses a pull secret
 /// there), and one that only waits for its finalizers.
 fn is_exempt(pod: &Object<'_>) -> bool {
-    pod.metadata.as_ref().is_some_and(|metadata| {
-        metadata.deletion_timestamp.is_some()
-            || metadata.annotations.as_ref().is_some_and(|annotations| annotations.mirror.is_some())
-    })
+    let annotations = pod.metadata.as_ref().and_then(|metadata| metadata.annotations.as_ref());
+    is_being_deleted(pod) || annotations.is_some_and(|annotations| annotations.mirror.is_some())
+}
+
+fn is_being_deleted(object: &Object<'_>) -> bool {
+    object.metadata.as_ref().is_some_and(|metadata| metadata.deletion_timestamp.is_some())
 }

@@ -20,6 +20,7 @@ pub mod logging;
 pub mod metrics;
 pub mod mutate;
 mod nesting;
+pub mod names;
 pub mod object;
 pub mod offline;
 pub mod patch;

@@ -1,7 +1,7 @@
 //! PURE: the few fields of an admitted object that rules read, borrowed from its JSON.
 //!
-//! One view serves every kind: a Pod has containers, a `PersistentVolumeClaim` has a class, and neither minds
-//! the other's absence. Everything else in the object is skipped, so it cannot get lost: patches name single
+//! One view serves every kind: a Pod has containers, a `PersistentVolumeClaim` has a class, a `ServiceAccount` has
+//! references to Secrets, and none minds the others' absence. Everything else in the object is skipped, so it cannot get lost: patches name single
 //! fields of the raw object.
 
 use crate::json::{List, Members, Present, Text, json_object};
@@ -12,12 +12,22 @@ pub const MIRROR_ANNOTATION: &str = "kubernetes.io/config.mirror";
 pub const BETA_STORAGE_CLASS_ANNOTATION: &str = "volume.beta.kubernetes.io/storage-class";
 
 json_object! {
-    /// A Pod or a `PersistentVolumeClaim`.
+    /// A Pod, a `PersistentVolumeClaim` or a `ServiceAccount`.
     pub struct Object at 3 {
         /// Object metadata.
         metadata: Metadata<'a> = "metadata",
         /// The kind's specification.
         spec: Spec<'a> = "spec",
+        /// `ServiceAccount`: references to pull secrets, which the Pods of the account get.
+        image_pull_secrets: List<Option<AccountReference<'a>>> = "imagePullSecrets",
+    }
+}
+
+json_object! {
+    /// An entry of a `ServiceAccount`'s `imagePullSecrets`.
+    pub struct AccountReference at 5 {
+        /// A Secret of the account's namespace.
+        name: Text<'a> = "name",
     }
 }
 
@@ -98,7 +108,7 @@ json_object! {
 }
 
 json_object! {
-    /// An entry of `imagePullSecrets`.
+    /// An entry of a Pod's `imagePullSecrets`.
     pub struct SecretReference at 6 {
         /// A Secret of the Pod's namespace.
         name: Text<'a> = "name",

@@ -14,11 +14,14 @@ pub enum Mutator {
     PullSecret,
     /// [`crate::mutate::storage_class`]
     StorageClass,
+    /// [`crate::mutate::service_account`]
+    ServiceAccount,
 }
 
 impl Mutator {
     /// Every mutator.
-    pub const ALL: [Self; 4] = [Self::Image, Self::PullPolicy, Self::PullSecret, Self::StorageClass];
+    pub const ALL: [Self; 5] =
+        [Self::Image, Self::PullPolicy, Self::PullSecret, Self::StorageClass, Self::ServiceAccount];
 
     /// Its name in metrics.
     #[must_use]
@@ -28,6 +31,7 @@ impl Mutator {
             Self::PullPolicy => "pull_policy",
             Self::PullSecret => "pull_secret",
             Self::StorageClass => "storage_class",
+            Self::ServiceAccount => "service_account",
         }
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::image::RegistryRules;
+use crate::names::Names;
 
 /// All rules together; the default changes nothing.
 #[derive(Clone, Debug, Default)]
@@ -15,8 +16,10 @@ pub struct Policy {
     pub pull_secrets: Option<PullSecrets>,
     /// `DEFAULT_STORAGE_CLASS`.
     pub storage_class: Option<StorageClass>,
-    /// `EXCLUDE_NAMESPACES`.
+    /// `EXCLUDE_NAMESPACES`, for Pods and claims.
     pub excluded_namespaces: BTreeSet<String>,
+    /// `CONFIG_TARGET_IMAGE_PULL_SECRET_NAME` and what belongs to it.
+    pub service_accounts: Option<ServiceAccounts>,
 }
 
 /// When a kubelet pulls an image.
@@ -53,6 +56,17 @@ pub struct PullSecrets {
     pub names: Vec<String>,
     /// Add what is missing (`true`), or replace the whole list.
     pub append: bool,
+}
+
+/// Which `ServiceAccounts` reference which pull secret.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ServiceAccounts {
+    /// Name of the Secret.
+    pub secret: String,
+    /// Which accounts.
+    pub names: Names,
+    /// Namespaces whose accounts are left alone.
+    pub excluded_namespaces: BTreeSet<String>,
 }
 
 /// Which class claims get.

@@ -1,11 +1,12 @@
 //! What admission is decided by.
 
 use super::raw::Values;
-use super::read::{Reader, dns_label, dns_subdomain, items};
+use super::read::{Reader, dns_label, dns_subdomain, items, name_pattern};
 use crate::image::analysis::analyse;
 use crate::image::rules::{Prefix, Rule};
 use crate::image::{Parser, RegistryRules};
-use crate::policy::{Policy, PullPolicy, PullSecrets, StorageClass};
+use crate::names::Names;
+use crate::policy::{Policy, PullPolicy, PullSecrets, ServiceAccounts, StorageClass};
 
 const PARSERS: [(&str, Parser); 2] = [("dot", Parser::Dot), ("distribution", Parser::Distribution)];
 const STORAGE_CLASS_MODES: [(&str, bool); 2] = [("default", false), ("force", true)];
@@ -36,12 +37,11 @@ pub(super) fn read(values: &Values, read: &mut Reader) -> Policy {
     let names = read.names("IMAGE_PULL_SECRET", image_pull_secret.as_ref(), dns_subdomain);
 
     let mode = read.choice("STORAGE_CLASS_MODE", storage_class_mode.as_ref(), false, &STORAGE_CLASS_MODES);
-    let mut classes = read.names("DEFAULT_STORAGE_CLASS", default_storage_class.as_ref(), dns_subdomain);
-    if classes.len() > 1 {
-        read.refuse("DEFAULT_STORAGE_CLASS", &classes.join(","), "names several classes; accepted: one");
-    }
-    let class = classes.pop().map(|name| StorageClass { name, force: mode });
+    let class = read.name("DEFAULT_STORAGE_CLASS", default_storage_class.as_ref(), dns_subdomain);
+    let class = class.map(|name| StorageClass { name, force: mode });
     let excluded = read.names("EXCLUDE_NAMESPACES", exclude_namespaces.as_ref(), dns_label);
+
+    let service_accounts = read_service_accounts(values, read);
 
     Policy {
         registries,
@@ -49,7 +49,39 @@ pub(super) fn read(values: &Values, read: &mut Reader) -> Policy {
         pull_secrets: (!names.is_empty()).then_some(PullSecrets { names, append }),
         storage_class: class,
         excluded_namespaces: excluded.into_iter().collect(),
+        service_accounts,
     }
+}
+
+fn read_service_accounts(values: &Values, read: &mut Reader) -> Option<ServiceAccounts> {
+    let secret = read.name(
+        "CONFIG_TARGET_IMAGE_PULL_SECRET_NAME",
+        values.config_target_image_pull_secret_name.as_ref(),
+        dns_subdomain,
+    );
+    let default = "default".to_owned();
+    let accounts = values.config_service_accounts.as_ref().or(Some(&default));
+    let patterns = read.names("CONFIG_SERVICE_ACCOUNTS", accounts, name_pattern);
+    let all = read.boolean("CONFIG_ALL_SERVICE_ACCOUNTS", values.config_all_service_accounts.as_ref());
+    let default = "kube-system,kube-public".to_owned();
+    let excluded = values.config_exclude_namespaces.as_ref().or(Some(&default));
+    let excluded = read.names("CONFIG_EXCLUDE_NAMESPACES", excluded, dns_label);
+    // What the webhook has no use for: it writes nothing, so nothing of it can fail. The controller puts the Secret
+    // where the reference is.
+    read.name(
+        "CONFIG_SOURCE_IMAGE_PULL_SECRET_NAME",
+        values.config_source_image_pull_secret_name.as_ref(),
+        dns_subdomain,
+    );
+    let default = "default".to_owned();
+    let namespace = values.config_source_image_pull_secret_namespace.as_ref().or(Some(&default));
+    read.name("CONFIG_SOURCE_IMAGE_PULL_SECRET_NAMESPACE", namespace, dns_label);
+    read.boolean("CONFIG_IGNORE_SECRET_CREATION_ERROR", values.config_ignore_secret_creation_error.as_ref());
+    Some(ServiceAccounts {
+        secret: secret?,
+        names: if all { Names::All } else { Names::patterns(patterns.iter().map(String::as_str)) },
+        excluded_namespaces: excluded.into_iter().collect(),
+    })
 }
 
 fn read_registries(values: &Values, read: &mut Reader) -> RegistryRules {

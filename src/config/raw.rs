@@ -1,5 +1,6 @@
 //! The environment as it is: known variables as raw strings, look-alikes of them noticed.
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 
 use serde::Deserialize;
@@ -43,7 +44,18 @@ variables! {
     shutdown_timeout_seconds = "SHUTDOWN_TIMEOUT_SECONDS",
     max_body_bytes = "MAX_BODY_BYTES",
     max_buffered_bytes = "MAX_BUFFERED_BYTES",
+    config_target_image_pull_secret_name = "CONFIG_TARGET_IMAGE_PULL_SECRET_NAME",
+    config_service_accounts = "CONFIG_SERVICE_ACCOUNTS",
+    config_all_service_accounts = "CONFIG_ALL_SERVICE_ACCOUNTS",
+    config_exclude_namespaces = "CONFIG_EXCLUDE_NAMESPACES",
+    config_source_image_pull_secret_name = "CONFIG_SOURCE_IMAGE_PULL_SECRET_NAME",
+    config_source_image_pull_secret_namespace = "CONFIG_SOURCE_IMAGE_PULL_SECRET_NAMESPACE",
+    config_ignore_secret_creation_error = "CONFIG_IGNORE_SECRET_CREATION_ERROR",
 }
+
+/// Other names of variables, and what they are called here.
+pub const ALIASES: [(&str, &str); 3] =
+    [("CONFIG_PORT", "PORT"), ("CONFIG_CERT_PATH", "TLS_CERT_FILE"), ("CONFIG_KEY_PATH", "TLS_KEY_FILE")];
 
 /// The environment, as far as it concerns the webhook.
 #[derive(Clone, Debug, Default)]
@@ -62,18 +74,34 @@ impl Raw {
     pub fn from_environment(
         environment: impl IntoIterator<Item = (OsString, OsString)>,
     ) -> Result<Self, Vec<ConfigError>> {
-        let (mut known, mut notices, mut errors) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut known, mut notices, mut errors) = (BTreeMap::new(), Vec::new(), Vec::new());
         for (name, value) in environment {
             let Some(name) = name.to_str() else { continue };
-            if let Some(variable) = VARIABLES.iter().find(|variable| **variable == name) {
+            if let Some((name, variable)) = known_as(name) {
+                let refuse = |value: &str, problem: String| ConfigError {
+                    variable: name,
+                    value: value.to_owned(),
+                    problem,
+                };
                 match value.into_string() {
                     Ok(value) if value.trim().is_empty() => {}
-                    Ok(value) => known.push(((*variable).to_owned(), value)),
-                    Err(value) => errors.push(ConfigError {
-                        variable,
-                        value: value.to_string_lossy().into_owned(),
-                        problem: "is not valid UTF-8 text".to_owned(),
-                    }),
+                    Ok(value) => match known.get(variable) {
+                        Some((other, set)) if *set != value => {
+                            let problem =
+                                format!("{other}={set:?} is the same setting; accepted: one of them");
+                            errors.push(refuse(&value, problem));
+                        }
+                        _ => {
+                            if name != variable {
+                                notices.push(Notice::Note(format!("{name} is read as {variable}")));
+                            }
+                            known.insert(variable, (name, value));
+                        }
+                    },
+                    Err(value) => {
+                        let problem = "is not valid UTF-8 text".to_owned();
+                        errors.push(refuse(&value.to_string_lossy(), problem));
+                    }
                 }
             } else if let Some(variable) = resembles(name) {
                 notices.push(Notice::Warning(format!(
@@ -81,6 +109,7 @@ impl Raw {
                 )));
             }
         }
+        let known = known.into_iter().map(|(variable, (_, value))| (variable.to_owned(), value));
         let values = envy::from_iter(known).unwrap_or_else(|error| {
             // Every field is an optional string, so there is nothing left to refuse.
             errors.push(ConfigError {
@@ -92,6 +121,12 @@ impl Raw {
         });
         if errors.is_empty() { Ok(Self { values, notices }) } else { Err(errors) }
     }
+}
+
+/// A variable by any of its names: the name, and what it is called here.
+fn known_as(name: &str) -> Option<(&'static str, &'static str)> {
+    let own = VARIABLES.iter().map(|variable| (*variable, *variable));
+    own.chain(ALIASES).find(|(known, _)| *known == name)
 }
 
 /// The known variable that an unknown one is probably meant to be: a letter or two off, or made of its words, with
@@ -189,12 +224,28 @@ mod tests {
             "SSL_CERT_FILE",
             "LOGNAME",
             "LANGUAGE",
-            "CONFIG_EXCLUDE_NAMESPACES",
             "IMAGE",
             "NAMESPACE",
             "HISTSIZE",
         ];
         assert_eq!(notices(&usual), Vec::<String>::new());
+    }
+
+    #[test]
+    fn another_name_of_a_variable_is_read_and_said_and_must_not_disagree() {
+        let read = |pairs: &[(&str, &str)]| {
+            Raw::from_environment(pairs.iter().map(|(name, value)| (name.into(), value.into())))
+        };
+        let raw = read(&[("CONFIG_PORT", "9443")]).unwrap();
+        assert_eq!(raw.values.port.as_deref(), Some("9443"));
+        assert_eq!(raw.notices, [Notice::Note("CONFIG_PORT is read as PORT".to_owned())]);
+        assert!(read(&[("CONFIG_PORT", "9443"), ("PORT", "9443")]).is_ok());
+        assert!(read(&[("CONFIG_PORT", " "), ("PORT", "9443")]).is_ok());
+        let errors = read(&[("CONFIG_PORT", "9443"), ("PORT", "8443")]).unwrap_err();
+        assert_eq!(
+            errors[0].to_string(),
+            r#"PORT="8443": CONFIG_PORT="9443" is the same setting; accepted: one of them"#
+        );
     }
 
     #[test]

@@ -137,6 +137,20 @@ impl Reader {
         self.effective(variable, names.join(","));
         names
     }
+
+    /// One name.
+    pub(super) fn name(
+        &mut self,
+        variable: &'static str,
+        raw: Option<&String>,
+        rule: impl Fn(&str) -> Result<(), &'static str>,
+    ) -> Option<String> {
+        let mut names = self.names(variable, raw, rule);
+        if names.len() > 1 {
+            self.refuse(variable, &names.join(","), "is a list; accepted: one name");
+        }
+        names.pop()
+    }
 }
 
 /// The items of a comma separated list, trimmed, without empty ones.
@@ -158,6 +172,17 @@ pub(super) fn dns_subdomain(name: &str) -> Result<(), &'static str> {
         return Ok(());
     }
     Err("is not a Kubernetes object name: at most 253 lower-case letters, digits, `-` and `.` between them")
+}
+
+/// A name of a `ServiceAccount` in which `*` and `?` may stand for any text and any character.
+pub(super) fn name_pattern(pattern: &str) -> Result<(), &'static str> {
+    let allowed = |b: u8| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'*' | b'?');
+    if pattern.len() <= 253 && pattern.bytes().all(allowed) {
+        return Ok(());
+    }
+    Err(
+        "is not a name of a ServiceAccount: lower-case letters, digits, `-` and `.`, with `*` and `?` for any others",
+    )
 }
 
 fn is_label(label: &str) -> bool {

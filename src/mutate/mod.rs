@@ -1,4 +1,4 @@
-//! PURE: the mutators. Each reads a [`containers::PodChange`] or a claim and appends operations to a [`Verdict`].
+//! PURE: the mutators. Each reads a [`containers::PodChange`], a claim or an account and appends operations to a [`Verdict`].
 //!
 //! All of them are idempotent: admitting the patched object again appends nothing. All of them are total: an
 //! object that they cannot make sense of is left to the API server's own validation.
@@ -7,6 +7,7 @@ pub mod containers;
 pub mod image;
 pub mod pull_policy;
 pub mod pull_secret;
+pub mod service_account;
 pub mod storage_class;
 
 use crate::patch::Operation;

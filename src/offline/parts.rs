@@ -107,10 +107,12 @@ fn admit_object(
 fn parts(version: &str, kind: &str, object: &Value) -> Vec<Part> {
     let pod = |pointer: &str| Part { kind: "Pod", pointer: pointer.to_owned() };
     let claim = |pointer: String| Part { kind: "PersistentVolumeClaim", pointer };
+    let account = Part { kind: "ServiceAccount", pointer: String::new() };
     let group = version.split_once('/').map_or("", |(group, _)| group);
     match (group, kind) {
         ("", "Pod") => vec![pod("")],
         ("", "PersistentVolumeClaim") => vec![claim(String::new())],
+        ("", "ServiceAccount") => vec![account],
         ("", "PodTemplate") => vec![pod("/template")],
         ("", "ReplicationController")
         | ("apps", "DaemonSet" | "Deployment" | "ReplicaSet")
