@@ -14,6 +14,7 @@ pub mod answer;
 pub mod certs;
 pub mod cli;
 pub mod config;
+pub mod controller;
 pub mod image;
 pub mod json;
 pub mod logging;

@@ -1,0 +1,211 @@
+//! PURE: from what is wanted and what is there to what is to be done, for one namespace at a time.
+//!
+//! ```text
+//!                        copy of the Secret              references of ServiceAccounts
+//! selected      absent   create                          then add where missing
+//!               ours     update where it differs         add where missing
+//!               foreign  overwrite, or leave and report  add, unless it was left
+//! left          ours     delete, after                   these are removed
+//!               foreign  leave                           leave
+//! terminating            leave                           leave
+//! ```
+//! Carrying out a plan and planning again yields nothing. Nothing that is not ours is ever deleted, and without
+//! credentials to hand out everything stays as it is.
+
+use super::credentials::Digest;
+use crate::names::Names;
+
+/// What is wanted in a namespace, and how far it goes.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Wanted {
+    /// Name of the Secret, which is the reference's, too.
+    pub secret: String,
+    /// What the copies are to hold; none while no source can be read.
+    pub content: Option<Digest>,
+    /// Which ServiceAccounts reference it.
+    pub accounts: Names,
+    /// What is done about a Secret of that name that is not ours.
+    pub foreign: Foreign,
+    /// Whether a Secret of a wrong type may be deleted to make one of the right type: a type cannot be changed.
+    pub recreate: bool,
+}
+
+/// What is done about a Secret of our name that somebody else made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Foreign {
+    /// It becomes ours.
+    Overwrite,
+    /// It is left alone, and reported.
+    Keep,
+}
+
+/// A namespace as it is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Namespace {
+    /// Whether it is one of those that get the Secret.
+    pub selected: bool,
+    /// Whether it is on its way out: nothing can be created there.
+    pub terminating: bool,
+    /// The Secret of our name.
+    pub secret: Option<Secret>,
+    /// All ServiceAccounts.
+    pub accounts: Vec<Account>,
+}
+
+/// A Secret of our name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Secret {
+    /// Tells it from a later one of that name.
+    pub uid: String,
+    /// Tells what has been seen of it.
+    pub resource_version: String,
+    /// Whose it is.
+    pub owner: Owner,
+    /// What it holds; none if it cannot hold credentials (another type) or holds more than these.
+    pub content: Option<Digest>,
+    /// Whether its type or its `immutable` keep it from being updated.
+    pub frozen: bool,
+}
+
+/// Whose a Secret is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Owner {
+    /// Made or taken over by us, and marked so in full.
+    Us,
+    /// Marked by the system that we replace, or by half: ours, to be marked in full.
+    Predecessor,
+    /// Not marked.
+    Somebody,
+    /// Where the credentials come from; it serves as it is.
+    Source,
+}
+
+/// A ServiceAccount.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Account {
+    /// Its name.
+    pub name: String,
+    /// Tells what has been seen of it.
+    pub resource_version: String,
+    /// Whether it is on its way out.
+    pub deleting: bool,
+    /// Names in `imagePullSecrets`, in order; none for an entry without.
+    pub references: Vec<Option<String>>,
+}
+
+/// One write, or why there is none. In the order in which they are to be carried out; one that fails stops the rest.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Make the copy.
+    Create,
+    /// Write content and marks into the Secret that was seen.
+    Update {
+        /// As it was seen.
+        resource_version: String,
+    },
+    /// Delete the Secret that was seen and make the copy.
+    Recreate {
+        /// Of the one to delete.
+        uid: String,
+    },
+    /// Delete the copy.
+    Delete {
+        /// Of the one to delete.
+        uid: String,
+    },
+    /// Add the reference behind all others.
+    AddReference {
+        /// Name of the ServiceAccount.
+        account: String,
+        /// As it was seen.
+        resource_version: String,
+        /// Whether there is a list to add it to.
+        list: bool,
+    },
+    /// Remove the reference.
+    RemoveReference {
+        /// Name of the ServiceAccount.
+        account: String,
+        /// As it was seen.
+        resource_version: String,
+        /// Where in the list, from the end on: mostly one place.
+        places: Vec<usize>,
+    },
+    /// A Secret that is not ours has our name, and may not be overwritten.
+    ReportForeign,
+    /// A Secret has a type that cannot be changed, and may not be deleted.
+    ReportFrozen,
+}
+
+/// What is to be done in one namespace.
+#[must_use]
+pub fn plan(wanted: &Wanted, namespace: &Namespace) -> Vec<Action> {
+    if namespace.terminating {
+        return Vec::new();
+    }
+    if namespace.selected { keep(wanted, namespace) } else { leave(wanted, namespace) }
+}
+
+fn keep(wanted: &Wanted, namespace: &Namespace) -> Vec<Action> {
+    let mut actions = Vec::new();
+    match (&namespace.secret, wanted.content) {
+        // Without credentials nothing is made, and a reference to nothing helps nobody.
+        (None, None) => return actions,
+        (None, Some(_)) => actions.push(Action::Create),
+        (Some(secret), content) => {
+            let ours = matches!(secret.owner, Owner::Us | Owner::Predecessor);
+            if secret.owner == Owner::Somebody && wanted.foreign == Foreign::Keep {
+                return vec![Action::ReportForeign];
+            }
+            let differs = secret.owner != Owner::Us || secret.content != content;
+            if secret.owner != Owner::Source && content.is_some() && differs {
+                let same = secret.content == content;
+                if !secret.frozen || (ours && same) {
+                    actions.push(Action::Update { resource_version: secret.resource_version.clone() });
+                } else if wanted.recreate {
+                    actions.push(Action::Recreate { uid: secret.uid.clone() });
+                } else {
+                    return vec![Action::ReportFrozen];
+                }
+            }
+        }
+    }
+    let without =
+        |account: &&Account| !account.references.iter().flatten().any(|name| *name == wanted.secret);
+    actions.extend(covered(wanted, namespace).filter(without).map(|account| Action::AddReference {
+        account: account.name.clone(),
+        resource_version: account.resource_version.clone(),
+        list: !account.references.is_empty(),
+    }));
+    actions
+}
+
+/// The references first: a Pod that is made in between would name a Secret that is gone.
+fn leave(wanted: &Wanted, namespace: &Namespace) -> Vec<Action> {
+    let Some(secret) = namespace.secret.as_ref().filter(|secret| {
+        // A reference to a Secret that is not ours is not ours either.
+        matches!(secret.owner, Owner::Us | Owner::Predecessor)
+    }) else {
+        return Vec::new();
+    };
+    let places = |account: &Account| -> Vec<usize> {
+        let ours = |name: &Option<String>| name.as_deref() == Some(wanted.secret.as_str());
+        let all = account.references.iter().enumerate().rev();
+        all.filter(|(_, name)| ours(name)).map(|(place, _)| place).collect()
+    };
+    let mut actions: Vec<_> = covered(wanted, namespace)
+        .map(|account| (account, places(account)))
+        .filter(|(_, places)| !places.is_empty())
+        .map(|(account, places)| Action::RemoveReference {
+            account: account.name.clone(),
+            resource_version: account.resource_version.clone(),
+            places,
+        })
+        .collect();
+    actions.push(Action::Delete { uid: secret.uid.clone() });
+    actions
+}
+
+fn covered<'a>(wanted: &'a Wanted, namespace: &'a Namespace) -> impl Iterator<Item = &'a Account> {
+    namespace.accounts.iter().filter(|account| !account.deleting && wanted.accounts.cover(&account.name))
+}
