@@ -9,7 +9,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
 
 use crate::certs::self_signed;
-use crate::config::{Config, ConfigError, LogFormat, Logging, Raw, Serving, Tls, load_policy};
+use crate::config::{Config, ConfigError, LogFormat, Logging, Serving, Tls, load_policy, notices};
 use crate::image::analysis::Notice;
 use crate::register::{self, RegisterError};
 use crate::webhook::tls::{Files, TlsError};
@@ -186,9 +186,7 @@ fn print_notices(notices: &[Notice]) {
 
 fn unusable(errors: &[ConfigError]) -> ExitCode {
     // A misspelt name may be why another variable lacks its value.
-    if let Ok(raw) = Raw::from_environment(std::env::vars_os()) {
-        print_notices(&raw.notices);
-    }
+    print_notices(&notices(std::env::vars_os()));
     print_lines(&errors.iter().map(|error| format!("error: {error}\n")).collect::<Vec<_>>());
     ExitCode::from(UNUSABLE)
 }

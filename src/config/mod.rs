@@ -1,7 +1,7 @@
 //! Configuration: environment variables to raw strings ([`raw`]), raw strings to validated settings.
 //!
 //! ```text
-//! environment --Raw::from_environment--> Raw --policy() / serving() / logging()--> settings | every error
+//! environment --Known::read--> raw strings --policy / serving / logging--> settings | every error
 //! ```
 //! Every problem is reported, not only the first, and each names the variable, the value and what is accepted.
 
@@ -18,7 +18,7 @@ use crate::policy::Policy;
 
 use read::Reader;
 
-pub use raw::{Raw, VARIABLES};
+pub use raw::{VARIABLES, WEBHOOK};
 pub use serving::{LogFormat, Logging, Serving, Tls};
 
 /// A value that cannot be used.
@@ -91,9 +91,14 @@ pub fn load_policy(
     if read.errors.is_empty() { Ok((policy, read.notices)) } else { Err(read.errors) }
 }
 
+/// What there is to say about the names in an environment, whatever their values are.
+pub fn notices(environment: impl IntoIterator<Item = (OsString, OsString)>) -> Vec<Notice> {
+    WEBHOOK.read::<raw::Values>(environment).map(|(_, notices)| notices).unwrap_or_default()
+}
+
 fn start(
     environment: impl IntoIterator<Item = (OsString, OsString)>,
 ) -> Result<(raw::Values, Reader), Vec<ConfigError>> {
-    let Raw { values, notices } = Raw::from_environment(environment)?;
+    let (values, notices) = WEBHOOK.read(environment)?;
     Ok((values, Reader { notices, ..Reader::default() }))
 }

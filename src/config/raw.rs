@@ -3,25 +3,28 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 
-use serde::Deserialize;
+use serde::de::DeserializeOwned;
 
 use super::ConfigError;
 use crate::image::analysis::Notice;
 
-/// Defines [`Values`] and [`VARIABLES`] from one list.
+/// Defines a struct of raw strings and the list of its variables.
 macro_rules! variables {
-    ($($field:ident = $name:literal),* $(,)?) => {
-        /// Every variable of the webhook, in the order of the documentation.
-        pub const VARIABLES: &[&str] = &[$($name),*];
+    ($(#[$meta:meta])* $values:ident, $list:ident: $($field:ident = $name:literal),* $(,)?) => {
+        /// The variables, in the order of the documentation.
+        pub const $list: &[&str] = &[$($name),*];
 
-        /// Raw values; an empty one counts as unset.
-        #[derive(Clone, Debug, Default, Deserialize)]
+        $(#[$meta])*
+        #[derive(Clone, Debug, Default, serde::Deserialize)]
         #[allow(missing_docs, reason = "docs/configuration.md documents each variable, once")]
-        pub struct Values { $(pub $field: Option<String>,)* }
+        pub struct $values { $(pub $field: Option<String>,)* }
     };
 }
+pub(crate) use variables;
 
 variables! {
+    /// Raw values of the webhook; an empty one counts as unset.
+    Values, VARIABLES:
     registry = "REGISTRY",
     registry_map = "REGISTRY_MAP",
     ignored_registries = "IGNORED_REGISTRIES",
@@ -53,102 +56,102 @@ variables! {
     config_ignore_secret_creation_error = "CONFIG_IGNORE_SECRET_CREATION_ERROR",
 }
 
-/// Other names of variables, and what they are called here.
-pub const ALIASES: [(&str, &str); 3] =
-    [("CONFIG_PORT", "PORT"), ("CONFIG_CERT_PATH", "TLS_CERT_FILE"), ("CONFIG_KEY_PATH", "TLS_KEY_FILE")];
-
-/// The environment, as far as it concerns the webhook.
-#[derive(Clone, Debug, Default)]
-pub struct Raw {
-    /// Known variables.
-    pub values: Values,
-    /// Unknown variables that look like known ones.
-    pub notices: Vec<Notice>,
+/// The variables of one command, and what else they may be called.
+#[derive(Clone, Copy, Debug)]
+pub struct Known {
+    /// By their own names.
+    pub variables: &'static [&'static str],
+    /// Other names, each with its own one.
+    pub aliases: &'static [(&'static str, &'static str)],
 }
 
-impl Raw {
-    /// Picks the known variables out of an environment.
+/// Those of the webhook.
+pub const WEBHOOK: Known = Known {
+    variables: VARIABLES,
+    aliases: &[
+        ("CONFIG_PORT", "PORT"),
+        ("CONFIG_CERT_PATH", "TLS_CERT_FILE"),
+        ("CONFIG_KEY_PATH", "TLS_KEY_FILE"),
+    ],
+};
+
+impl Known {
+    /// Picks the known variables out of an environment, as a struct made by `variables!`, and notices unknown ones
+    /// that look like them.
     ///
     /// # Errors
-    /// A known variable whose value is not UTF-8.
-    pub fn from_environment(
+    /// A known variable whose value is not UTF-8, and two names of one variable with different values.
+    pub fn read<V: DeserializeOwned + Default>(
+        &self,
         environment: impl IntoIterator<Item = (OsString, OsString)>,
-    ) -> Result<Self, Vec<ConfigError>> {
+    ) -> Result<(V, Vec<Notice>), Vec<ConfigError>> {
         let (mut known, mut notices, mut errors) = (BTreeMap::new(), Vec::new(), Vec::new());
         for (name, value) in environment {
             let Some(name) = name.to_str() else { continue };
-            if let Some((name, variable)) = known_as(name) {
-                let refuse = |value: &str, problem: String| ConfigError {
-                    variable: name,
-                    value: value.to_owned(),
-                    problem,
-                };
-                match value.into_string() {
-                    Ok(value) if value.trim().is_empty() => {}
-                    Ok(value) => match known.get(variable) {
-                        Some((other, set)) if *set != value => {
-                            let problem =
-                                format!("{other}={set:?} is the same setting; accepted: one of them");
-                            errors.push(refuse(&value, problem));
-                        }
-                        _ => {
-                            if name != variable {
-                                notices.push(Notice::Note(format!("{name} is read as {variable}")));
-                            }
-                            known.insert(variable, (name, value));
-                        }
-                    },
-                    Err(value) => {
-                        let problem = "is not valid UTF-8 text".to_owned();
-                        errors.push(refuse(&value.to_string_lossy(), problem));
-                    }
+            let Some((name, variable)) = self.find(name) else {
+                notices.extend(self.resembled(name).map(|variable| {
+                    Notice::Warning(format!("{name} is not a variable of pullgate; is {variable} meant?"))
+                }));
+                continue;
+            };
+            let mut refuse = |value: &str, problem| {
+                errors.push(ConfigError { variable: name, value: value.to_owned(), problem });
+            };
+            let value = match value.into_string() {
+                Ok(value) if value.trim().is_empty() => continue,
+                Ok(value) => value,
+                Err(value) => {
+                    refuse(&value.to_string_lossy(), "is not valid UTF-8 text".to_owned());
+                    continue;
                 }
-            } else if let Some(variable) = resembles(name) {
-                notices.push(Notice::Warning(format!(
-                    "{name} is not a variable of pullgate; is {variable} meant?"
-                )));
+            };
+            if let Some((other, set)) = known.get(variable).filter(|(_, set)| *set != value) {
+                refuse(&value, format!("{other}={set:?} is the same setting; accepted: one of them"));
+                continue;
             }
+            if name != variable {
+                notices.push(Notice::Note(format!("{name} is read as {variable}")));
+            }
+            known.insert(variable, (name, value));
         }
         let known = known.into_iter().map(|(variable, (_, value))| (variable.to_owned(), value));
         let values = envy::from_iter(known).unwrap_or_else(|error| {
             // Every field is an optional string, so there is nothing left to refuse.
-            errors.push(ConfigError {
-                variable: "environment",
-                value: String::new(),
-                problem: error.to_string(),
-            });
-            Values::default()
+            let problem = error.to_string();
+            errors.push(ConfigError { variable: "environment", value: String::new(), problem });
+            V::default()
         });
-        if errors.is_empty() { Ok(Self { values, notices }) } else { Err(errors) }
+        if errors.is_empty() { Ok((values, notices)) } else { Err(errors) }
     }
-}
 
-/// A variable by any of its names: the name, and what it is called here.
-fn known_as(name: &str) -> Option<(&'static str, &'static str)> {
-    let own = VARIABLES.iter().map(|variable| (*variable, *variable));
-    own.chain(ALIASES).find(|(known, _)| *known == name)
-}
-
-/// The known variable that an unknown one is probably meant to be: a letter or two off, or made of its words, with
-/// other endings, in another order, some left out (`IGNORE_REGISTRY`, `NAMESPACES_EXCLUDE`, `PULL_SECRET`).
-fn resembles(name: &str) -> Option<&'static str> {
-    // Variables of other settings and systems: short ones are a letter away from anything.
-    if name.len() < 6 {
-        return None;
+    /// A variable by any of its names: the name, and what it is called here.
+    fn find(&self, name: &str) -> Option<(&'static str, &'static str)> {
+        let own = self.variables.iter().map(|variable| (*variable, *variable));
+        own.chain(self.aliases.iter().copied()).find(|(known, _)| *known == name)
     }
-    let distance = |variable: &str| strsim::damerau_levenshtein(&name.to_ascii_uppercase(), variable);
-    // Few mistype the first letter, and SSL_CERT_FILE is not TLS_CERT_FILE.
-    let same_start =
-        |variable: &str| variable.get(..1).zip(name.get(..1)).is_some_and(|(a, b)| a.eq_ignore_ascii_case(b));
-    let named = words(name);
-    let made_of = |variable: &str| {
-        let known = words(variable);
-        named.iter().all(|word| known.contains(word)) && (named.len() > 1 || known.len() == 1)
-    };
-    let long = || VARIABLES.iter().copied().filter(|variable| variable.len() >= 6);
-    long()
-        .find(|variable| same_start(variable) && distance(variable) <= (variable.len() / 4).min(2))
-        .or_else(|| long().find(|variable| made_of(variable)))
+
+    /// The known variable that an unknown one is probably meant to be: a letter or two off, or made of its words, with
+    /// other endings, in another order, some left out (`IGNORE_REGISTRY`, `NAMESPACES_EXCLUDE`, `PULL_SECRET`).
+    fn resembled(&self, name: &str) -> Option<&'static str> {
+        // Variables of other settings and systems: short ones are a letter away from anything.
+        if name.len() < 6 {
+            return None;
+        }
+        let distance = |variable: &str| strsim::damerau_levenshtein(&name.to_ascii_uppercase(), variable);
+        // Few mistype the first letter, and SSL_CERT_FILE is not TLS_CERT_FILE.
+        let same_start = |variable: &str| {
+            variable.get(..1).zip(name.get(..1)).is_some_and(|(a, b)| a.eq_ignore_ascii_case(b))
+        };
+        let named = words(name);
+        let made_of = |variable: &str| {
+            let known = words(variable);
+            named.iter().all(|word| known.contains(word)) && (named.len() > 1 || known.len() == 1)
+        };
+        let long = || self.variables.iter().copied().filter(|variable| variable.len() >= 6);
+        long()
+            .find(|variable| same_start(variable) && distance(variable) <= (variable.len() / 4).min(2))
+            .or_else(|| long().find(|variable| made_of(variable)))
+    }
 }
 
 /// The stems of a name's words, sorted.
@@ -172,7 +175,7 @@ mod tests {
         let text = |notice| match notice {
             Notice::Warning(text) | Notice::Note(text) => text,
         };
-        Raw::from_environment(environment).unwrap().notices.into_iter().map(text).collect()
+        WEBHOOK.read::<Values>(environment).unwrap().1.into_iter().map(text).collect()
     }
 
     #[test]
@@ -234,11 +237,11 @@ mod tests {
     #[test]
     fn another_name_of_a_variable_is_read_and_said_and_must_not_disagree() {
         let read = |pairs: &[(&str, &str)]| {
-            Raw::from_environment(pairs.iter().map(|(name, value)| (name.into(), value.into())))
+            WEBHOOK.read::<Values>(pairs.iter().map(|(name, value)| (name.into(), value.into())))
         };
         let raw = read(&[("CONFIG_PORT", "9443")]).unwrap();
-        assert_eq!(raw.values.port.as_deref(), Some("9443"));
-        assert_eq!(raw.notices, [Notice::Note("CONFIG_PORT is read as PORT".to_owned())]);
+        assert_eq!(raw.0.port.as_deref(), Some("9443"));
+        assert_eq!(raw.1, [Notice::Note("CONFIG_PORT is read as PORT".to_owned())]);
         assert!(read(&[("CONFIG_PORT", "9443"), ("PORT", "9443")]).is_ok());
         assert!(read(&[("CONFIG_PORT", " "), ("PORT", "9443")]).is_ok());
         let errors = read(&[("CONFIG_PORT", "9443"), ("PORT", "8443")]).unwrap_err();
@@ -251,8 +254,8 @@ mod tests {
     #[test]
     fn every_variable_reaches_its_field() {
         for name in VARIABLES {
-            let raw = Raw::from_environment([(OsString::from(name), OsString::from("marker"))]).unwrap();
-            assert!(format!("{:?}", raw.values).contains("marker"), "{name}");
+            let raw = WEBHOOK.read::<Values>([(OsString::from(name), OsString::from("marker"))]).unwrap();
+            assert!(format!("{:?}", raw.0).contains("marker"), "{name}");
         }
     }
 }

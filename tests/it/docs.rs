@@ -8,7 +8,7 @@ use std::process::Command;
 
 use pullgate::admit::{Outcome, Resource, Verb};
 use pullgate::answer::answer;
-use pullgate::config::{Config, Raw, VARIABLES, load_policy};
+use pullgate::config::{Config, VARIABLES, load_policy, notices};
 use pullgate::image::analysis::Notice;
 use pullgate::image::{Decision, Malformed};
 use pullgate::metrics::{Metrics, ReloadOutcome};
@@ -137,8 +137,8 @@ fn documented_errors_are_what_is_printed() {
 
 #[test]
 fn the_documented_look_alike_is_warned_of() {
-    let raw = Raw::from_environment(environment([("IGNORE_REGISTRIES", "x")])).unwrap();
-    let [Notice::Warning(text)] = raw.notices.as_slice() else { panic!("{:?}", raw.notices) };
+    let notices = notices(environment([("IGNORE_REGISTRIES", "x")]));
+    let [Notice::Warning(text)] = notices.as_slice() else { panic!("{notices:?}") };
     assert!(codes(&read("docs/configuration.md")).contains(text.as_str()), "{text}");
 }
 

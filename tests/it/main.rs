@@ -22,12 +22,9 @@ mod image_properties;
 mod image_references;
 mod migration;
 mod offline;
-<<<<<<< HEAD
+mod plan;
 #[path = "../client/ports.rs"]
 mod ports;
-=======
-mod plan;
->>>>>>> 0847728 (The controller's plan for one namespace, pure, and credentials that nobody can print)
 mod process;
 mod program;
 mod purity;
