@@ -11,6 +11,7 @@
 
 pub mod admit;
 pub mod answer;
+mod api_server;
 pub mod certs;
 pub mod cli;
 pub mod config;

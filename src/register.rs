@@ -4,8 +4,7 @@
 //! file --read--> registration
 //! Deployment, asked every 500 ms --missing--> nothing is --apply--> MutatingWebhookConfiguration
 //! ```
-//! The only part of the program that talks to the API server, in a process of its own that ends when it is done:
-//! `docs/decisions/0013-register-when-ready.md`.
+//! In a process of its own that ends when it is done: `docs/decisions/0013-register-when-ready.md`.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -15,20 +14,18 @@ use clap::Args;
 use k8s_openapi::api::admissionregistration::v1::MutatingWebhookConfiguration;
 use k8s_openapi::api::apps::v1::Deployment;
 use kube::api::{ApiResource, DynamicObject, Patch, PatchParams};
-use kube::config::{InClusterError, KubeConfigOptions, Kubeconfig, KubeconfigError};
-use kube::{Api, Client, Config};
+use kube::{Api, Client};
 use log::{info, warn};
 use serde_json::{Value, json};
 use tokio::time::{sleep, timeout};
 
+use crate::api_server::{ClientError, PATIENCE, config, no_client, said, text};
 use crate::offline::yaml;
 
 /// Who the API server records as the owner of what is registered.
 const FIELD_MANAGER: &str = "pullgate";
 /// Pods wait for the registration no longer than this after a replica is available.
 const PAUSE: Duration = Duration::from_millis(500);
-/// For a single answer of the API server; after that it is asked again.
-const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What `pullgate register` is told.
 #[derive(Debug, Args)]
@@ -90,20 +87,9 @@ pub enum RegisterError {
         /// What it is instead.
         found: String,
     },
-    /// The kubeconfig cannot be used.
-    #[error("{}: {problem}", path.display())]
-    Kubeconfig {
-        /// `--kubeconfig`.
-        path: PathBuf,
-        /// What is wrong with it.
-        problem: String,
-    },
-    /// There is no ServiceAccount to be had.
-    #[error("no ServiceAccount of a Pod: {0}; outside of a cluster give --kubeconfig")]
-    NoServiceAccount(InClusterError),
-    /// The API server's address or certificates make no client.
-    #[error("no client for the API server: {0}")]
-    NoClient(String),
+    /// There is no way to the API server.
+    #[error(transparent)]
+    NoClient(#[from] ClientError),
     /// The API server will not have the content of the file.
     #[error("{}: refused by the API server: {problem}", path.display())]
     Refused {
@@ -223,14 +209,6 @@ fn read(path: &Path) -> Result<Value, RegisterError> {
     only_registration(&text).map_err(|found| RegisterError::NoRegistration { path: path.to_owned(), found })
 }
 
-/// Of a file that can be read again: a pipe is empty then, and who waits for one hears no signal.
-fn text(path: &Path) -> io::Result<String> {
-    if !std::fs::metadata(path)?.is_file() {
-        return Err(io::Error::other("not a regular file"));
-    }
-    std::fs::read_to_string(path)
-}
-
 /// The one registration in a text, or what is found instead.
 fn only_registration(text: &str) -> Result<Value, String> {
     let documents = yaml::read(text);
@@ -249,50 +227,10 @@ fn only_registration(text: &str) -> Result<Value, String> {
     Ok(value.clone())
 }
 
-async fn client(kubeconfig: Option<&Path>) -> Result<Client, RegisterError> {
-    let mut config = match kubeconfig {
-        None => Config::incluster().map_err(RegisterError::NoServiceAccount)?,
-        Some(path) => {
-            // Its other lines quote the file, which holds credentials.
-            let problem = |error: KubeconfigError| RegisterError::Kubeconfig {
-                path: path.to_owned(),
-                problem: error.to_string().lines().take(1).collect(),
-            };
-            // The library panics at the start of a text in UTF-16.
-            text(path).map_err(|problem| RegisterError::Unreadable { path: path.to_owned(), problem })?;
-            let read = Kubeconfig::read_from(path).map_err(problem)?;
-            Config::from_custom_kubeconfig(read, &KubeConfigOptions::default()).await.map_err(problem)?
-        }
-    };
-    // So it does at a token that no header can carry.
-    let user = serde_json::to_value(&config.auth_info).unwrap_or_default();
-    if user["token"].as_str().is_some_and(|token| token.contains(char::is_control)) {
-        return Err(RegisterError::NoClient(String::from(
-            "the token has a line break or another control character",
-        )));
-    }
-    // There is one place that tries again, and it says so.
-    config.default_retry = false;
-    config.connect_timeout = Some(PATIENCE);
+async fn client(kubeconfig: Option<&Path>) -> Result<Client, ClientError> {
+    let mut config = config(kubeconfig).await?;
     config.read_timeout = Some(PATIENCE);
-    Client::try_from(config).map_err(|error| RegisterError::NoClient(cause(&error)))
-}
-
-/// The API server's own words, or what kept it from having any.
-fn said(error: &kube::Error) -> String {
-    if let kube::Error::Api(status) = error {
-        return status.message.clone();
-    }
-    format!("the API server cannot be asked: {}", cause(error))
-}
-
-/// What lies at the bottom of an error.
-fn cause(error: &kube::Error) -> String {
-    let mut deepest: &dyn std::error::Error = error;
-    while let Some(source) = deepest.source() {
-        deepest = source;
-    }
-    deepest.to_string()
+    Client::try_from(config).map_err(|error| no_client(&error))
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@
 
 mod policy;
 pub mod raw;
-mod read;
+pub(crate) mod read;
 mod serving;
 
 use std::ffi::OsString;
@@ -19,6 +19,7 @@ use crate::policy::Policy;
 use read::Reader;
 
 pub use raw::{VARIABLES, WEBHOOK};
+pub(crate) use serving::read_logging;
 pub use serving::{LogFormat, Logging, Serving, Tls};
 
 /// A value that cannot be used.
@@ -68,7 +69,7 @@ impl Config {
         let (values, mut read) = start(environment)?;
         let policy = policy::read(&values, &mut read);
         let serving = serving::read(&values, &mut read);
-        let logging = serving::read_logging(&values, terminal, &mut read);
+        let logging = read_logging(values.log_level.as_ref(), values.log_format.as_ref(), terminal, &mut read);
         let effective = VARIABLES.iter().map(|name| (*name, read.take_effective(name))).collect();
         let Reader { errors, notices, .. } = read;
         if errors.is_empty() {

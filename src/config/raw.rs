@@ -15,7 +15,8 @@ macro_rules! variables {
         pub const $list: &[&str] = &[$($name),*];
 
         $(#[$meta])*
-        #[derive(Clone, Debug, Default, serde::Deserialize)]
+        // Not Debug: some variables are credentials.
+        #[derive(Clone, Default, serde::Deserialize)]
         #[allow(missing_docs, reason = "docs/configuration.md documents each variable, once")]
         pub struct $values { $(pub $field: Option<String>,)* }
     };
@@ -63,6 +64,8 @@ pub struct Known {
     pub variables: &'static [&'static str],
     /// Other names, each with its own one.
     pub aliases: &'static [(&'static str, &'static str)],
+    /// Those whose values are told to nobody.
+    pub secret: &'static [&'static str],
 }
 
 /// Those of the webhook.
@@ -73,6 +76,7 @@ pub const WEBHOOK: Known = Known {
         ("CONFIG_CERT_PATH", "TLS_CERT_FILE"),
         ("CONFIG_KEY_PATH", "TLS_KEY_FILE"),
     ],
+    secret: &[],
 };
 
 impl Known {
@@ -95,6 +99,7 @@ impl Known {
                 continue;
             };
             let mut refuse = |value: &str, problem| {
+                let value = if self.secret.contains(&variable) { "…" } else { value };
                 errors.push(ConfigError { variable: name, value: value.to_owned(), problem });
             };
             let value = match value.into_string() {
@@ -125,7 +130,8 @@ impl Known {
     }
 
     /// A variable by any of its names: the name, and what it is called here.
-    fn find(&self, name: &str) -> Option<(&'static str, &'static str)> {
+    #[must_use]
+    pub fn find(&self, name: &str) -> Option<(&'static str, &'static str)> {
         let own = self.variables.iter().map(|variable| (*variable, *variable));
         own.chain(self.aliases.iter().copied()).find(|(known, _)| *known == name)
     }

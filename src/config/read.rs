@@ -11,34 +11,39 @@ use crate::image::analysis::Notice;
 /// Collects problems, notices and effective values while variables are read; a value that cannot be used reads
 /// as its default.
 #[derive(Default)]
-pub(super) struct Reader {
-    pub(super) errors: Vec<ConfigError>,
-    pub(super) notices: Vec<Notice>,
-    pub(super) effective: HashMap<&'static str, String>,
+pub(crate) struct Reader {
+    pub(crate) errors: Vec<ConfigError>,
+    pub(crate) notices: Vec<Notice>,
+    pub(crate) effective: HashMap<&'static str, String>,
 }
 
 impl Reader {
     /// Notes the value that is in effect.
-    pub(super) fn effective(&mut self, variable: &'static str, value: impl Into<String>) {
+    pub(crate) fn effective(&mut self, variable: &'static str, value: impl Into<String>) {
         self.effective.insert(variable, value.into());
     }
 
-    pub(super) fn take_effective(&mut self, variable: &'static str) -> String {
+    pub(crate) fn take_effective(&mut self, variable: &'static str) -> String {
         self.effective.remove(variable).unwrap_or_default()
     }
 
-    pub(super) fn warn(&mut self, text: String) {
+    pub(crate) fn warn(&mut self, text: String) {
         self.notices.push(Notice::Warning(text));
     }
 
-    pub(super) fn refuse(&mut self, variable: &'static str, value: &str, problem: impl Display) {
+    pub(crate) fn refuse(&mut self, variable: &'static str, value: &str, problem: impl Display) {
         let value = value.chars().take(200).collect();
         self.errors.push(ConfigError { variable, value, problem: problem.to_string() });
     }
 
     /// true/false/1/0/yes/no in any case.
-    pub(super) fn boolean(&mut self, variable: &'static str, raw: Option<&String>) -> bool {
-        let value = raw.map_or("false", String::as_str);
+    pub(crate) fn boolean(&mut self, variable: &'static str, raw: Option<&String>) -> bool {
+        self.boolean_or(variable, raw, false)
+    }
+
+    /// The same with another default.
+    pub(crate) fn boolean_or(&mut self, variable: &'static str, raw: Option<&String>, default: bool) -> bool {
+        let value = raw.map_or(if default { "true" } else { "false" }, String::as_str);
         let is = match value.trim().to_ascii_lowercase().as_str() {
             "true" | "1" | "yes" => true,
             "false" | "0" | "no" => false,
@@ -52,7 +57,7 @@ impl Reader {
     }
 
     /// One of several words, exactly as written.
-    pub(super) fn choice<T: Copy + PartialEq>(
+    pub(crate) fn choice<T: Copy + PartialEq>(
         &mut self,
         variable: &'static str,
         raw: Option<&String>,
@@ -63,7 +68,7 @@ impl Reader {
     }
 
     /// One of several words in any case, for what other programs spell in every way.
-    pub(super) fn word<T: Copy + PartialEq>(
+    pub(crate) fn word<T: Copy + PartialEq>(
         &mut self,
         variable: &'static str,
         raw: Option<&String>,
@@ -96,7 +101,7 @@ impl Reader {
     }
 
     /// A whole number within a range.
-    pub(super) fn number<T>(
+    pub(crate) fn number<T>(
         &mut self,
         variable: &'static str,
         raw: Option<&String>,
@@ -120,7 +125,7 @@ impl Reader {
     }
 
     /// A comma separated list of names, each once.
-    pub(super) fn names(
+    pub(crate) fn names(
         &mut self,
         variable: &'static str,
         raw: Option<&String>,
@@ -139,7 +144,7 @@ impl Reader {
     }
 
     /// One name.
-    pub(super) fn name(
+    pub(crate) fn name(
         &mut self,
         variable: &'static str,
         raw: Option<&String>,
@@ -154,12 +159,12 @@ impl Reader {
 }
 
 /// The items of a comma separated list, trimmed, without empty ones.
-pub(super) fn items(raw: Option<&String>) -> impl Iterator<Item = &str> {
+pub(crate) fn items(raw: Option<&String>) -> impl Iterator<Item = &str> {
     raw.map(String::as_str).unwrap_or_default().split(',').map(str::trim).filter(|item| !item.is_empty())
 }
 
 /// RFC 1123 label: names of Namespaces.
-pub(super) fn dns_label(name: &str) -> Result<(), &'static str> {
+pub(crate) fn dns_label(name: &str) -> Result<(), &'static str> {
     if name.len() <= 63 && is_label(name) {
         return Ok(());
     }
@@ -167,7 +172,7 @@ pub(super) fn dns_label(name: &str) -> Result<(), &'static str> {
 }
 
 /// RFC 1123 subdomain: names of Secrets and storage classes.
-pub(super) fn dns_subdomain(name: &str) -> Result<(), &'static str> {
+pub(crate) fn dns_subdomain(name: &str) -> Result<(), &'static str> {
     if name.len() <= 253 && name.split('.').all(is_label) {
         return Ok(());
     }
@@ -175,7 +180,7 @@ pub(super) fn dns_subdomain(name: &str) -> Result<(), &'static str> {
 }
 
 /// A name of a `ServiceAccount` in which `*` and `?` may stand for any text and any character.
-pub(super) fn name_pattern(pattern: &str) -> Result<(), &'static str> {
+pub(crate) fn name_pattern(pattern: &str) -> Result<(), &'static str> {
     let allowed = |b: u8| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'*' | b'?');
     if pattern.len() <= 253 && pattern.bytes().all(allowed) {
         return Ok(());

@@ -137,10 +137,16 @@ pub(super) fn read(values: &Values, read: &mut Reader) -> Serving {
     }
 }
 
-pub(super) fn read_logging(values: &Values, terminal: bool, read: &mut Reader) -> Logging {
-    let format = if terminal { LogFormat::Text } else { LogFormat::Json };
+/// `LOG_LEVEL` and `LOG_FORMAT`, of any command.
+pub(crate) fn read_logging(
+    level: Option<&String>,
+    format: Option<&String>,
+    terminal: bool,
+    read: &mut Reader,
+) -> Logging {
+    let default = if terminal { LogFormat::Text } else { LogFormat::Json };
     Logging {
-        level: read.word("LOG_LEVEL", values.log_level.as_ref(), LevelFilter::Info, &LEVELS),
-        format: read.word("LOG_FORMAT", values.log_format.as_ref(), format, &FORMATS),
+        level: read.word("LOG_LEVEL", level, LevelFilter::Info, &LEVELS),
+        format: read.word("LOG_FORMAT", format, default, &FORMATS),
     }
 }

@@ -65,6 +65,8 @@ pub struct Secret {
     pub content: Option<Digest>,
     /// Whether its type or its `immutable` keep it from being updated.
     pub frozen: bool,
+    /// Keys besides that of the credentials, which an update has to remove.
+    pub extra_keys: Vec<String>,
 }
 
 /// Whose a Secret is.
@@ -102,16 +104,22 @@ pub enum Action {
     Update {
         /// As it was seen.
         resource_version: String,
+        /// To be removed.
+        extra_keys: Vec<String>,
     },
     /// Delete the Secret that was seen and make the copy.
     Recreate {
         /// Of the one to delete.
         uid: String,
+        /// As it was seen.
+        resource_version: String,
     },
     /// Delete the copy.
     Delete {
         /// Of the one to delete.
         uid: String,
+        /// As it was seen.
+        resource_version: String,
     },
     /// Add the reference behind all others.
     AddReference {
@@ -161,9 +169,15 @@ fn keep(wanted: &Wanted, namespace: &Namespace) -> Vec<Action> {
             if secret.owner != Owner::Source && content.is_some() && differs {
                 let same = secret.content == content;
                 if !secret.frozen || (ours && same) {
-                    actions.push(Action::Update { resource_version: secret.resource_version.clone() });
+                    actions.push(Action::Update {
+                        resource_version: secret.resource_version.clone(),
+                        extra_keys: secret.extra_keys.clone(),
+                    });
                 } else if wanted.recreate {
-                    actions.push(Action::Recreate { uid: secret.uid.clone() });
+                    actions.push(Action::Recreate {
+                        uid: secret.uid.clone(),
+                        resource_version: secret.resource_version.clone(),
+                    });
                 } else {
                     return vec![Action::ReportFrozen];
                 }
@@ -202,7 +216,7 @@ fn leave(wanted: &Wanted, namespace: &Namespace) -> Vec<Action> {
             places,
         })
         .collect();
-    actions.push(Action::Delete { uid: secret.uid.clone() });
+    actions.push(Action::Delete { uid: secret.uid.clone(), resource_version: secret.resource_version.clone() });
     actions
 }
 

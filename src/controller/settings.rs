@@ -1,15 +1,19 @@
-//! What the controller is told: flags and environment variables of one name each, and those of the systems that it
-//! replaces.
-//!
-//! A flag is a variable with another spelling (`-secretname` is `CONFIG_SECRETNAME`), so both are read in one way; the
-//! flag wins.
+//! What the controller is told: environment variables, those of the systems that it replaces among them, and flags
+//! for each, which win.
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use log::LevelFilter;
+
+use super::credentials::{BadCredentials, Credentials};
+use super::flags::Flags;
 use crate::config::raw::{Known, variables};
+use crate::config::read::{Reader, dns_label, dns_subdomain, name_pattern};
+use crate::config::{ConfigError, Logging, read_logging};
+use crate::image::analysis::Notice;
 use crate::names::Names;
 
 variables! {
@@ -30,7 +34,10 @@ variables! {
     config_use_informers = "CONFIG_USE_INFORMERS",
     config_running_in_cluster = "CONFIG_RUNNING_IN_CLUSTER",
     config_debug = "CONFIG_DEBUG",
+    config_ignore_secret_creation_error = "CONFIG_IGNORE_SECRET_CREATION_ERROR",
     kubeconfig = "KUBECONFIG",
+    enable_leader_election = "ENABLE_LEADER_ELECTION",
+    lease_name = "LEASE_NAME",
     log_level = "LOG_LEVEL",
     log_format = "LOG_FORMAT",
     health_port = "HEALTH_PORT",
@@ -46,34 +53,10 @@ pub const CONTROLLER: Known = Known {
         ("CONFIG_ALL_SERVICE_ACCOUNTS", "CONFIG_ALLSERVICEACCOUNT"),
         ("CONFIG_EXCLUDE_NAMESPACES", "CONFIG_EXCLUDED_NAMESPACES"),
     ],
+    secret: &["CONFIG_DOCKERCONFIGJSON"],
 };
 
-/// Flags, and the variables that they stand for.
-const FLAGS: [(&str, &str); 16] = [
-    ("secretname", "CONFIG_SECRETNAME"),
-    ("secretnamespace", "CONFIG_SECRET_NAMESPACE"),
-    ("dockerconfigjson", "CONFIG_DOCKERCONFIGJSON"),
-    ("dockerconfigjsonpath", "CONFIG_DOCKERCONFIGJSONPATH"),
-    ("serviceaccounts", "CONFIG_SERVICEACCOUNTS"),
-    ("allserviceaccount", "CONFIG_ALLSERVICEACCOUNT"),
-    ("excluded-namespaces", "CONFIG_EXCLUDED_NAMESPACES"),
-    ("force", "CONFIG_FORCE"),
-    ("managedonly", "CONFIG_MANAGEDONLY"),
-    ("runonce", "CONFIG_RUNONCE"),
-    ("loop-duration", "CONFIG_LOOP_DURATION"),
-    ("use-informers", "CONFIG_USE_INFORMERS"),
-    ("running-in-cluster", "CONFIG_RUNNING_IN_CLUSTER"),
-    ("debug", "CONFIG_DEBUG"),
-    ("kubeconfig", "KUBECONFIG"),
-    ("health-port", "HEALTH_PORT"),
-];
-
-/// Flags that are true when nothing follows them.
-const SWITCHES: [&str; 7] =
-    ["allserviceaccount", "force", "managedonly", "runonce", "use-informers", "running-in-cluster", "debug"];
-
 /// What the controller does.
-#[derive(Debug)]
 pub struct Settings {
     /// Name of the copies, and of the reference.
     pub secret: String,
@@ -81,27 +64,189 @@ pub struct Settings {
     pub source: Source,
     /// Which ServiceAccounts reference the copies.
     pub accounts: Names,
+    /// The account's name, where there is one only: the API server is asked for no other then.
+    pub account: Option<String>,
     /// Namespaces that get none.
     pub excluded_namespaces: BTreeSet<String>,
-    /// Overwrite a Secret of the same name that is not ours.
-    pub force: bool,
-    /// Never touch one that is not ours, whatever `force` says.
-    pub managed_only: bool,
-    /// End when everything is as wanted.
-    pub run_once: bool,
-    /// How often everything is looked at again, seen or not.
+    /// Whether a Secret of that name that is somebody else's is overwritten.
+    pub overwrite: bool,
+    /// Whether a Secret of a wrong type may be deleted.
+    pub recreate: bool,
+    /// What it is started for.
+    pub task: Task,
+    /// How often everything is looked at again, events or not.
     pub resync: Duration,
     /// How to reach the API server; none: as a Pod does.
     pub kubeconfig: Option<PathBuf>,
+    /// Name of the Lease, where replicas elect one of them.
+    pub lease: Option<String>,
+    /// Plain port of health and metrics, unless off.
+    pub health_port: Option<u16>,
+    /// What is logged.
+    pub logging: Logging,
+    /// What should be said about the configuration before it is used.
+    pub notices: Vec<Notice>,
 }
 
-/// Where the credentials come from: the first of these that there is.
-#[derive(Debug)]
+/// What the controller is started for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Task {
+    /// Keep everything as wanted.
+    Keep,
+    /// Make everything as wanted, once.
+    Once,
+    /// Take back what is ours.
+    Uninstall,
+}
+
+/// Where the credentials come from.
 pub struct Source {
-    /// A Secret that the API server is asked for: the truth where it exists.
+    /// Namespace and name of a Secret that the API server is asked for: the truth where it exists.
     pub object: (String, String),
-    /// A file that the kubelet keeps up to date, after a while.
-    pub file: Option<PathBuf>,
-    /// Given in full; never shown.
-    pub literal: Option<OsString>,
+    /// What there is where it does not.
+    pub local: Local,
+}
+
+/// Credentials that do not come from the API server.
+pub enum Local {
+    /// None.
+    None,
+    /// A file that may change.
+    File(PathBuf),
+    /// Given in full.
+    Literal(Credentials),
+}
+
+impl Settings {
+    /// Reads and validates flags and environment. `terminal` tells whether the log goes to a person.
+    ///
+    /// # Errors
+    /// Every value that cannot be used.
+    pub fn load(
+        flags: Flags,
+        environment: impl IntoIterator<Item = (OsString, OsString)>,
+        terminal: bool,
+    ) -> Result<Self, Vec<ConfigError>> {
+        // A flag wins over its variable, by whatever name that one goes.
+        let flagged = |name: &OsString| {
+            let own = name.to_str().and_then(|name| CONTROLLER.find(name)).map(|(_, own)| own);
+            own.is_some_and(|own| flags.given.iter().any(|(variable, _)| *variable == own))
+        };
+        let mut all: Vec<_> = environment.into_iter().filter(|(name, _)| !flagged(name)).collect();
+        all.extend(flags.given.iter().map(|(name, value)| (OsString::from(name), value.0.clone())));
+        let (values, notices) = CONTROLLER.read::<Values>(all)?;
+        let mut read = Reader { notices, ..Reader::default() };
+        let settings = settings(&values, flags.uninstall, terminal, &mut read);
+        let Reader { errors, notices, .. } = read;
+        if errors.is_empty() { Ok(Self { notices, ..settings }) } else { Err(errors) }
+    }
+}
+
+fn settings(values: &Values, uninstall: bool, terminal: bool, read: &mut Reader) -> Settings {
+    let secret = read.name("CONFIG_SECRETNAME", values.config_secretname.as_ref(), dns_subdomain);
+    let secret = secret.unwrap_or_else(|| "image-pull-secret".to_owned());
+    let all = read.boolean("CONFIG_ALLSERVICEACCOUNT", values.config_allserviceaccount.as_ref());
+    let mut names = read.names("CONFIG_SERVICEACCOUNTS", values.config_serviceaccounts.as_ref(), name_pattern);
+    if values.config_serviceaccounts.is_none() {
+        names.push("default".to_owned());
+    }
+    let force = read.boolean_or("CONFIG_FORCE", values.config_force.as_ref(), true);
+    let managed_only = read.boolean("CONFIG_MANAGEDONLY", values.config_managedonly.as_ref());
+    let once = read.boolean("CONFIG_RUNONCE", values.config_runonce.as_ref());
+    let excluded =
+        read.names("CONFIG_EXCLUDED_NAMESPACES", values.config_excluded_namespaces.as_ref(), dns_label);
+    // Both are said to work, and neither changes anything.
+    read.boolean_or("CONFIG_USE_INFORMERS", values.config_use_informers.as_ref(), true);
+    read.boolean("CONFIG_IGNORE_SECRET_CREATION_ERROR", values.config_ignore_secret_creation_error.as_ref());
+    let lease = read.name("LEASE_NAME", values.lease_name.as_ref(), dns_subdomain);
+    let elects = read.boolean("ENABLE_LEADER_ELECTION", values.enable_leader_election.as_ref());
+    let health = read.number("HEALTH_PORT", values.health_port.as_ref(), 8080, 0..=65535);
+    let debug = read.boolean("CONFIG_DEBUG", values.config_debug.as_ref());
+    let mut logging =
+        read_logging(values.log_level.as_ref(), values.log_format.as_ref(), terminal, read);
+    if debug {
+        logging.level = logging.level.max(LevelFilter::Debug);
+    }
+    let exact = |name: &&String| !name.contains(['*', '?']);
+    Settings {
+        account: names.first().filter(exact).filter(|_| names.len() == 1 && !all).cloned(),
+        accounts: if all { Names::All } else { Names::patterns(names.iter().map(String::as_str)) },
+        source: source(values, &secret, read),
+        secret,
+        excluded_namespaces: excluded.into_iter().collect(),
+        overwrite: force && !managed_only,
+        recreate: force,
+        task: if uninstall { Task::Uninstall } else if once { Task::Once } else { Task::Keep },
+        resync: resync(values.config_loop_duration.as_ref(), read),
+        kubeconfig: kubeconfig(values, read),
+        lease: elects.then(|| lease.unwrap_or_else(|| "pullgate-controller".to_owned())),
+        health_port: (health != 0).then_some(health),
+        logging,
+        notices: Vec::new(),
+    }
+}
+
+fn source(values: &Values, secret: &str, read: &mut Reader) -> Source {
+    let namespace = read.name("CONFIG_SECRET_NAMESPACE", values.config_secret_namespace.as_ref(), dns_label);
+    let name = read.name(
+        "CONFIG_SOURCE_IMAGE_PULL_SECRET_NAME",
+        values.config_source_image_pull_secret_name.as_ref(),
+        dns_subdomain,
+    );
+    let (file, literal) = (&values.config_dockerconfigjsonpath, &values.config_dockerconfigjson);
+    let local = match (file, literal) {
+        (None, None) => Local::None,
+        (Some(path), None) => Local::File(path.into()),
+        (None, Some(literal)) => match Credentials::read(literal.as_bytes().to_vec()) {
+            Ok(credentials) => Local::Literal(credentials),
+            Err(problem) => {
+                refuse_literal(&problem, read);
+                Local::None
+            }
+        },
+        (Some(path), Some(_)) => {
+            read.refuse(
+                "CONFIG_DOCKERCONFIGJSONPATH",
+                path,
+                "is given beside CONFIG_DOCKERCONFIGJSON; accepted: one of them",
+            );
+            Local::None
+        }
+    };
+    let namespace = namespace.unwrap_or_else(|| "imagepullsecret-patcher".to_owned());
+    Source { object: (namespace, name.unwrap_or_else(|| secret.to_owned())), local }
+}
+
+fn refuse_literal(problem: &BadCredentials, read: &mut Reader) {
+    read.refuse("CONFIG_DOCKERCONFIGJSON", "…", format_args!("cannot be used: {problem}"));
+}
+
+/// As Go writes a time: `10s`, `1m30s`.
+fn resync(raw: Option<&String>, read: &mut Reader) -> Duration {
+    let default = Duration::from_secs(10);
+    let Some(text) = raw else { return default };
+    let parsed = text.trim().parse::<kube::core::Duration>().ok().filter(|time| !time.is_negative());
+    let time = parsed.map(Duration::from);
+    match time.filter(|time| (Duration::from_secs(1)..=Duration::from_hours(24)).contains(time)) {
+        Some(time) => time,
+        None => {
+            read.refuse("CONFIG_LOOP_DURATION", text, "is no time from 1s to 24h; accepted: such as 10s, 1m30s, 1h");
+            default
+        }
+    }
+}
+
+fn kubeconfig(values: &Values, read: &mut Reader) -> Option<PathBuf> {
+    let in_cluster = read.boolean_or("CONFIG_RUNNING_IN_CLUSTER", values.config_running_in_cluster.as_ref(), true);
+    if let Some(path) = &values.kubeconfig {
+        return Some(path.into());
+    }
+    if in_cluster {
+        return None;
+    }
+    let home = std::env::home_dir();
+    if home.is_none() {
+        read.refuse("CONFIG_RUNNING_IN_CLUSTER", "false", "and there is no home folder; accepted: -kubeconfig PATH");
+    }
+    home.map(|home| home.join(".kube/config"))
 }

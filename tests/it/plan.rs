@@ -26,6 +26,7 @@ fn secret(owner: Owner, content: u8) -> Secret {
         owner,
         content: Some(digest(content)),
         frozen: false,
+        extra_keys: Vec::new(),
     }
 }
 
@@ -39,7 +40,7 @@ fn namespace(secret: Option<Secret>, accounts: &[Account]) -> Namespace {
 }
 
 fn update() -> Action {
-    Action::Update { resource_version: "10".to_owned() }
+    Action::Update { resource_version: "10".to_owned(), extra_keys: Vec::new() }
 }
 
 fn add(name: &str, list: bool) -> Action {
@@ -52,7 +53,7 @@ fn remove(name: &str, places: &[usize]) -> Action {
 }
 
 fn delete() -> Action {
-    Action::Delete { uid: "u1".to_owned() }
+    Action::Delete { uid: "u1".to_owned(), resource_version: "10".to_owned() }
 }
 
 #[test]
@@ -94,7 +95,7 @@ fn a_secret_of_a_wrong_type_is_deleted_only_where_that_is_allowed() {
     let frozen = Secret { content: None, frozen: true, ..secret(Owner::Us, 1) };
     let before = namespace(Some(frozen), &[account("default", &[])]);
     assert_eq!(plan(&wanted(), &before), [Action::ReportFrozen]);
-    let recreate = Action::Recreate { uid: "u1".to_owned() };
+    let recreate = Action::Recreate { uid: "u1".to_owned(), resource_version: "10".to_owned() };
     assert_eq!(plan(&Wanted { recreate: true, ..wanted() }, &before), [recreate, add("default", false)]);
 }
 

@@ -1,0 +1,100 @@
+//! The client of the API server, for the commands that have rights in the cluster. Not for the webhook, which has none.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use kube::Config;
+use kube::config::{InClusterError, KubeConfigOptions, Kubeconfig, KubeconfigError};
+
+/// For connecting, and for a single answer that is no watch.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Why there is no client.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// A file cannot be read.
+    #[error("{}: cannot be read: {problem}", path.display())]
+    Unreadable {
+        /// Which one.
+        path: PathBuf,
+        /// What the system says.
+        problem: io::Error,
+    },
+    /// The kubeconfig cannot be used.
+    #[error("{}: {problem}", path.display())]
+    Kubeconfig {
+        /// Which one.
+        path: PathBuf,
+        /// What is wrong with it.
+        problem: String,
+    },
+    /// There is no ServiceAccount to be had.
+    #[error("no ServiceAccount of a Pod: {0}; outside of a cluster give --kubeconfig")]
+    NoServiceAccount(InClusterError),
+    /// The API server's address or certificates make no client.
+    #[error("no client for the API server: {0}")]
+    NoClient(String),
+}
+
+/// How to reach the API server: as a kubeconfig says, or as a Pod does.
+///
+/// # Errors
+/// What cannot be read or used.
+pub(crate) async fn config(kubeconfig: Option<&Path>) -> Result<Config, ClientError> {
+    let mut config = match kubeconfig {
+        None => Config::incluster().map_err(ClientError::NoServiceAccount)?,
+        Some(path) => {
+            // Its other lines quote the file, which holds credentials.
+            let problem = |error: KubeconfigError| ClientError::Kubeconfig {
+                path: path.to_owned(),
+                problem: error.to_string().lines().take(1).collect(),
+            };
+            // The library panics at the start of a text in UTF-16.
+            text(path).map_err(|problem| ClientError::Unreadable { path: path.to_owned(), problem })?;
+            let read = Kubeconfig::read_from(path).map_err(problem)?;
+            Config::from_custom_kubeconfig(read, &KubeConfigOptions::default()).await.map_err(problem)?
+        }
+    };
+    // So it does at a token that no header can carry.
+    let user = serde_json::to_value(&config.auth_info).unwrap_or_default();
+    if user["token"].as_str().is_some_and(|token| token.contains(char::is_control)) {
+        return Err(ClientError::NoClient(String::from(
+            "the token has a line break or another control character",
+        )));
+    }
+    // Each command has one place that tries again, and says so.
+    config.default_retry = false;
+    config.connect_timeout = Some(PATIENCE);
+    Ok(config)
+}
+
+/// The error for a configuration that makes no client.
+pub(crate) fn no_client(error: &kube::Error) -> ClientError {
+    ClientError::NoClient(cause(error))
+}
+
+/// Of a file that can be read again: a pipe is empty then, and who waits for one hears no signal.
+pub(crate) fn text(path: &Path) -> io::Result<String> {
+    if !std::fs::metadata(path)?.is_file() {
+        return Err(io::Error::other("not a regular file"));
+    }
+    std::fs::read_to_string(path)
+}
+
+/// The API server's own words, or what kept it from having any.
+pub(crate) fn said(error: &kube::Error) -> String {
+    if let kube::Error::Api(status) = error {
+        return status.message.clone();
+    }
+    format!("the API server cannot be asked: {}", cause(error))
+}
+
+/// What lies at the bottom of an error.
+fn cause(error: &dyn std::error::Error) -> String {
+    let mut deepest = error;
+    while let Some(source) = deepest.source() {
+        deepest = source;
+    }
+    deepest.to_string()
+}

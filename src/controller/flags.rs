@@ -1,0 +1,135 @@
+//! Command line flags that are environment variables with another spelling: `-secretname` is `CONFIG_SECRETNAME`.
+//!
+//! One dash or two: those of the system that this one replaces are written with one.
+
+use std::ffi::{OsStr, OsString};
+
+use clap::{Arg, ArgAction, ArgMatches, Command};
+
+/// A flag, the variable that it sets, and what it is for.
+pub struct Flag {
+    /// Without dashes.
+    pub name: &'static str,
+    /// What it is in the environment.
+    pub variable: &'static str,
+    /// Whether it may stand alone, for `true`.
+    pub switch: bool,
+    /// For `--help`.
+    pub help: &'static str,
+}
+
+const fn flag(name: &'static str, variable: &'static str, help: &'static str) -> Flag {
+    Flag { name, variable, switch: false, help }
+}
+
+const fn switch(name: &'static str, variable: &'static str, help: &'static str) -> Flag {
+    Flag { name, variable, switch: true, help }
+}
+
+/// In the order of `--help`.
+pub const FLAGS: &[Flag] = &[
+    flag("secretname", "CONFIG_SECRETNAME", "Name of the copies, and of the reference [default: image-pull-secret]"),
+    flag(
+        "secretnamespace",
+        "CONFIG_SECRET_NAMESPACE",
+        "Namespace of the source Secret [default: imagepullsecret-patcher]",
+    ),
+    flag(
+        "source-secretname",
+        "CONFIG_SOURCE_IMAGE_PULL_SECRET_NAME",
+        "Name of the source Secret [default: that of the copies]",
+    ),
+    flag("dockerconfigjson", "CONFIG_DOCKERCONFIGJSON", "Credentials, where there is no source Secret"),
+    flag("dockerconfigjsonpath", "CONFIG_DOCKERCONFIGJSONPATH", "File of credentials, where there is no source Secret"),
+    flag(
+        "serviceaccounts",
+        "CONFIG_SERVICEACCOUNTS",
+        "ServiceAccounts that reference the copies, by name or with * and ? [default: default]",
+    ),
+    switch("allserviceaccount", "CONFIG_ALLSERVICEACCOUNT", "All ServiceAccounts do"),
+    flag("excluded-namespaces", "CONFIG_EXCLUDED_NAMESPACES", "Namespaces that get no copy"),
+    switch("force", "CONFIG_FORCE", "Overwrite a Secret of that name that is somebody else's [default: true]"),
+    switch("managedonly", "CONFIG_MANAGEDONLY", "Never touch one, whatever -force says"),
+    switch("runonce", "CONFIG_RUNONCE", "End when everything is as wanted"),
+    flag("loop-duration", "CONFIG_LOOP_DURATION", "How often everything is looked at again, events or not [default: 10s]"),
+    switch("use-informers", "CONFIG_USE_INFORMERS", "Accepted; the controller always watches"),
+    switch("running-in-cluster", "CONFIG_RUNNING_IN_CLUSTER", "Be a Pod's ServiceAccount; else $HOME/.kube/config [default: true]"),
+    flag("kubeconfig", "KUBECONFIG", "How to reach the API server instead"),
+    switch("enable-leader-election", "ENABLE_LEADER_ELECTION", "Only one of several replicas acts"),
+    flag("lease-name", "LEASE_NAME", "What replicas elect by [default: pullgate-controller]"),
+    flag("health-port", "HEALTH_PORT", "Port of /livez, /readyz and /metrics; 0 for none [default: 8080]"),
+    switch("debug", "CONFIG_DEBUG", "Log more"),
+];
+
+/// What was given on the command line, as variables; and what is no variable.
+#[derive(Debug)]
+pub struct Flags {
+    /// Variables and their values.
+    pub given: Vec<(&'static str, Redacted)>,
+    /// Take back everything that is ours, and end.
+    pub uninstall: bool,
+}
+
+/// A value that may be a credential.
+#[derive(Clone)]
+pub struct Redacted(pub OsString);
+
+impl std::fmt::Debug for Redacted {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("…")
+    }
+}
+
+impl clap::Args for Flags {
+    fn augment_args(command: Command) -> Command {
+        let arg = |flag: &Flag| {
+            let arg = Arg::new(flag.name).long(flag.name).help(flag.help);
+            let arg = arg.value_parser(clap::value_parser!(OsString)).hide_default_value(true);
+            // As often as it is given; the last one counts.
+            let arg = arg.overrides_with(flag.name).action(ArgAction::Set);
+            let value = if flag.switch { "BOOL" } else { "VALUE" };
+            let arg = arg.value_name(value);
+            if flag.switch { arg.num_args(0..=1).require_equals(true).default_missing_value("true") } else { arg }
+        };
+        let uninstall = Arg::new("uninstall").long("uninstall").action(ArgAction::SetTrue);
+        let uninstall = uninstall.help("Remove what is ours from all namespaces, references first, and end");
+        command.args(FLAGS.iter().map(arg)).arg(uninstall)
+    }
+
+    fn augment_args_for_update(command: Command) -> Command {
+        Self::augment_args(command)
+    }
+}
+
+impl clap::FromArgMatches for Flags {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        let given = FLAGS.iter().filter_map(|flag| {
+            matches.get_one::<OsString>(flag.name).map(|value| (flag.variable, Redacted(value.clone())))
+        });
+        Ok(Self { given: given.collect(), uninstall: matches.get_flag("uninstall") })
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
+}
+
+/// The same command line with two dashes before each flag of ours that has one.
+pub fn with_two_dashes(arguments: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
+    let known = |name: &str| name == "uninstall" || FLAGS.iter().any(|flag| flag.name == name);
+    let of_ours = |argument: &OsStr| {
+        let text = argument.to_string_lossy();
+        let flag = text.strip_prefix('-').filter(|rest| !rest.starts_with('-'));
+        flag.is_some_and(|flag| known(flag.split('=').next().unwrap_or_default()))
+    };
+    let mut arguments: Vec<_> = arguments.into_iter().collect();
+    if arguments.get(1).is_some_and(|command| command == "controller") {
+        for argument in arguments.iter_mut().skip(2).filter(|argument| of_ours(argument)) {
+            let mut two = OsString::from("-");
+            two.push(&*argument);
+            *argument = two;
+        }
+    }
+    arguments
+}

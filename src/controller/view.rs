@@ -1,0 +1,187 @@
+//! What the watches have told, as small as it can be kept: contents of Secrets are digests here.
+
+use std::collections::{BTreeMap, HashMap};
+
+use base64::Engine as _;
+use k8s_openapi::api::core::v1::{Secret as ApiSecret, ServiceAccount};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
+use kube::runtime::watcher::Event;
+use zeroize::Zeroize as _;
+
+use super::credentials::{Digest, KEY};
+use super::plan::{Account, Owner, Secret};
+
+/// The label of what is ours; its value is [`OURS`].
+pub const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
+/// The value of the label [`MANAGED_BY`].
+pub const OURS: &str = "pullgate";
+/// The value of the annotation of the same name, by which the system that this one replaces knew its own.
+pub const PREDECESSOR: &str = "imagepullsecret-patcher";
+/// The type of a pull secret.
+pub const TYPE: &str = "kubernetes.io/dockerconfigjson";
+
+/// An object of a namespace.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Seen<T> {
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+    /// What is known of it.
+    pub fact: T,
+}
+
+/// What has versions.
+pub trait Versioned {
+    /// As the API server gave it.
+    fn resource_version(&self) -> &str;
+}
+
+impl Versioned for Secret {
+    fn resource_version(&self) -> &str {
+        &self.resource_version
+    }
+}
+
+impl Versioned for Account {
+    fn resource_version(&self) -> &str {
+        &self.resource_version
+    }
+}
+
+type Objects<T> = HashMap<String, BTreeMap<String, T>>;
+
+/// All objects of a kind that are watched.
+#[derive(Debug)]
+pub struct Watched<T> {
+    objects: Objects<T>,
+    /// A list that is being read anew, and becomes what there is once it is whole.
+    listing: Option<Objects<T>>,
+}
+
+impl<T> Default for Watched<T> {
+    fn default() -> Self {
+        Self { objects: HashMap::new(), listing: None }
+    }
+}
+
+impl<T: Versioned + PartialEq> Watched<T> {
+    /// Those in a namespace, by name.
+    pub fn of(&self, namespace: &str) -> impl Iterator<Item = (&String, &T)> {
+        self.objects.get(namespace).into_iter().flatten()
+    }
+
+    /// Takes in an event; returns the namespaces in which something is different now.
+    pub fn see(&mut self, event: Event<Seen<T>>) -> Vec<String> {
+        match event {
+            Event::Apply(seen) => self.update(seen).into_iter().collect(),
+            Event::Delete(Seen { namespace, name, .. }) => {
+                let gone = self.objects.get_mut(&namespace).and_then(|objects| objects.remove(&name));
+                gone.map(|_| namespace).into_iter().collect()
+            }
+            Event::Init => {
+                self.listing = Some(HashMap::new());
+                Vec::new()
+            }
+            Event::InitApply(Seen { namespace, name, fact }) => {
+                self.listing.get_or_insert_default().entry(namespace).or_default().insert(name, fact);
+                Vec::new()
+            }
+            Event::InitDone => {
+                let before = std::mem::replace(&mut self.objects, self.listing.take().unwrap_or_default());
+                let now = &self.objects;
+                let all = before.keys().chain(now.keys().filter(|namespace| !before.contains_key(*namespace)));
+                all.filter(|namespace| before.get(*namespace) != now.get(*namespace)).cloned().collect()
+            }
+        }
+    }
+
+    /// Takes in what a write has answered, before its event comes.
+    pub fn written(&mut self, seen: Seen<T>) {
+        self.update(seen);
+    }
+
+    /// Takes in that a delete was answered.
+    pub fn deleted(&mut self, namespace: &str, name: &str) {
+        self.objects.get_mut(namespace).and_then(|objects| objects.remove(name));
+    }
+
+    /// An older version than the one that is known is an event that comes late.
+    fn update(&mut self, Seen { namespace, name, fact }: Seen<T>) -> Option<String> {
+        let version = |fact: &T| fact.resource_version().parse::<u64>().ok();
+        let objects = self.objects.entry(namespace.clone()).or_default();
+        if let Some(known) = objects.get(&name) {
+            let older = version(&fact).zip(version(known)).is_some_and(|(new, known)| new < known);
+            if older || *known == fact {
+                return None;
+            }
+        }
+        objects.insert(name, fact);
+        Some(namespace)
+    }
+}
+
+fn place(metadata: &mut ObjectMeta) -> (String, String, String) {
+    let mut take = |field: &mut Option<String>| field.take().unwrap_or_default();
+    (take(&mut metadata.namespace), take(&mut metadata.name), take(&mut metadata.resource_version))
+}
+
+/// What the plan needs of a Secret. Its content is wiped. `source`: namespace and name of the one that is copied.
+pub fn of_secret(mut secret: ApiSecret, source: &(String, String)) -> Seen<Secret> {
+    let (namespace, name, resource_version) = place(&mut secret.metadata);
+    let data = secret.data.get_or_insert_default();
+    let ours = secret.type_.as_deref() == Some(TYPE);
+    let content = data.get(KEY).map(|content| Digest::of(&content.0));
+    let extra_keys: Vec<_> = data.keys().filter(|key| *key != KEY).cloned().collect();
+    data.values_mut().for_each(|content| content.0.zeroize());
+    let fact = Secret {
+        uid: secret.metadata.uid.take().unwrap_or_default(),
+        resource_version,
+        owner: owner(&secret.metadata, (&namespace, &name), source),
+        // With other keys it holds more than what is wanted.
+        content: content.filter(|_| ours && extra_keys.is_empty()),
+        frozen: !ours || secret.immutable == Some(true),
+        extra_keys,
+    };
+    Seen { namespace, name, fact }
+}
+
+fn owner(metadata: &ObjectMeta, place: (&str, &str), source: &(String, String)) -> Owner {
+    if place == (&source.0, &source.1) {
+        return Owner::Source;
+    }
+    let has = |map: Option<&BTreeMap<String, String>>, value: &str| {
+        map.and_then(|map| map.get(MANAGED_BY)).is_some_and(|is| is == value)
+    };
+    match (has(metadata.labels.as_ref(), OURS), has(metadata.annotations.as_ref(), PREDECESSOR)) {
+        (true, true) => Owner::Us,
+        (false, false) => Owner::Somebody,
+        _ => Owner::Predecessor,
+    }
+}
+
+/// What the plan needs of a ServiceAccount.
+pub fn of_account(mut account: ServiceAccount) -> Seen<Account> {
+    let (namespace, name, resource_version) = place(&mut account.metadata);
+    let references = account.image_pull_secrets.unwrap_or_default().into_iter();
+    let fact = Account {
+        name: name.clone(),
+        resource_version,
+        deleting: account.metadata.deletion_timestamp.is_some(),
+        references: references.map(|reference| Some(reference.name).filter(|name| !name.is_empty())).collect(),
+    };
+    Seen { namespace, name, fact }
+}
+
+/// `.dockerconfigjson` of a Secret, wiped from it.
+pub fn content_of(secret: &mut ApiSecret) -> Option<Vec<u8>> {
+    let data = secret.data.as_mut()?;
+    let content = data.remove(KEY).map(|content| content.0);
+    data.values_mut().for_each(|other| other.0.zeroize());
+    content
+}
+
+/// As the API server takes it.
+pub fn encoded(content: &[u8]) -> String {
+    base64::engine::general_purpose::STANDARD.encode(content)
+}
