@@ -5,11 +5,15 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 use log::{LevelFilter, error, info, warn};
+use rustix::process::{Resource, Rlimit, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
 
 use crate::certs::self_signed;
 use crate::config::{Config, ConfigError, LogFormat, Logging, Serving, Tls, load_policy, notices};
+use crate::controller::flags::{Flags, with_two_dashes};
+use crate::controller::run::{ControllerError, run as run_controller};
+use crate::controller::settings::Settings;
 use crate::image::analysis::Notice;
 use crate::register::{self, RegisterError};
 use crate::webhook::tls::{Files, TlsError};
@@ -33,6 +37,8 @@ enum Command {
     Webhook(WebhookArgs),
     /// Apply the same rules to manifests, without a cluster, and print the result
     Mutate(offline::Options),
+    /// Keep a pull secret in namespaces and on their ServiceAccounts, configured by environment variables or flags
+    Controller(Flags),
     /// Wait for a replica of a Deployment, then register a webhook with the API server
     Register(register::Options),
 }
@@ -47,9 +53,10 @@ struct WebhookArgs {
 /// Runs the command that the process was started with.
 #[must_use]
 pub fn run() -> ExitCode {
-    match Cli::parse().command {
+    match Cli::parse_from(with_two_dashes(std::env::args_os())).command {
         Command::Webhook(WebhookArgs { check }) => webhook(check),
         Command::Mutate(options) => mutate(&options),
+        Command::Controller(flags) => controller(flags),
         Command::Register(options) => register(&options),
     }
 }
@@ -64,12 +71,7 @@ fn webhook(check: bool) -> ExitCode {
         return print_effective(&config);
     }
     logging::init(config.logging);
-    for notice in &config.notices {
-        match notice {
-            Notice::Warning(text) => warn!("{text}"),
-            Notice::Note(text) => info!("{text}"),
-        }
-    }
+    log_notices(&config.notices);
     let Config { policy, serving, .. } = config;
     let system = actix_web::rt::System::new();
     let ended = system.block_on(async {
@@ -101,6 +103,37 @@ fn mutate(options: &offline::Options) -> ExitCode {
             ExitCode::from(offline::run_process(options, &policy))
         }
         Err(errors) => unusable(&errors),
+    }
+}
+
+fn controller(flags: Flags) -> ExitCode {
+    // Memory that holds credentials is not for a file.
+    drop(setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) }));
+    let settings = match Settings::load(flags, std::env::vars_os(), io::stderr().is_terminal()) {
+        Ok(settings) => settings,
+        Err(errors) => {
+            print_lines(&errors.iter().map(|error| format!("error: {error}\n")).collect::<Vec<_>>());
+            return ExitCode::from(UNUSABLE);
+        }
+    };
+    logging::init(settings.logging);
+    log_notices(&settings.notices);
+    let ended = actix_web::rt::System::new().block_on(async {
+        let (stop, again) = signals().map_err(ControllerError::Health)?;
+        tokio::select! {
+            ended = run_controller(settings, async { drop(stop.await) }) => ended,
+            () = again => std::process::exit(1),
+        }
+    });
+    match ended {
+        Ok(()) => {
+            info!("stopped");
+            ExitCode::SUCCESS
+        }
+        Err(problem) => {
+            error!("{problem}");
+            ExitCode::from(if matches!(problem, ControllerError::NoClient(_)) { UNUSABLE } else { 1 })
+        }
     }
 }
 
@@ -173,6 +206,15 @@ fn print_effective(config: &Config) -> ExitCode {
 /// Writes to standard output; a reader that has gone away is no error of ours.
 fn print(text: &str) {
     drop(io::stdout().write_all(text.as_bytes()));
+}
+
+fn log_notices(notices: &[Notice]) {
+    for notice in notices {
+        match notice {
+            Notice::Warning(text) => warn!("{text}"),
+            Notice::Note(text) => info!("{text}"),
+        }
+    }
 }
 
 /// To a person, or to a log of CI: plain lines suit both.

@@ -69,7 +69,8 @@ impl Config {
         let (values, mut read) = start(environment)?;
         let policy = policy::read(&values, &mut read);
         let serving = serving::read(&values, &mut read);
-        let logging = read_logging(values.log_level.as_ref(), values.log_format.as_ref(), terminal, &mut read);
+        let logging =
+            read_logging(values.log_level.as_ref(), values.log_format.as_ref(), terminal, &mut read);
         let effective = VARIABLES.iter().map(|name| (*name, read.take_effective(name))).collect();
         let Reader { errors, notices, .. } = read;
         if errors.is_empty() {

@@ -28,7 +28,11 @@ const fn switch(name: &'static str, variable: &'static str, help: &'static str) 
 
 /// In the order of `--help`.
 pub const FLAGS: &[Flag] = &[
-    flag("secretname", "CONFIG_SECRETNAME", "Name of the copies, and of the reference [default: image-pull-secret]"),
+    flag(
+        "secretname",
+        "CONFIG_SECRETNAME",
+        "Name of the copies, and of the reference [default: image-pull-secret]",
+    ),
     flag(
         "secretnamespace",
         "CONFIG_SECRET_NAMESPACE",
@@ -40,7 +44,11 @@ pub const FLAGS: &[Flag] = &[
         "Name of the source Secret [default: that of the copies]",
     ),
     flag("dockerconfigjson", "CONFIG_DOCKERCONFIGJSON", "Credentials, where there is no source Secret"),
-    flag("dockerconfigjsonpath", "CONFIG_DOCKERCONFIGJSONPATH", "File of credentials, where there is no source Secret"),
+    flag(
+        "dockerconfigjsonpath",
+        "CONFIG_DOCKERCONFIGJSONPATH",
+        "File of credentials, where there is no source Secret",
+    ),
     flag(
         "serviceaccounts",
         "CONFIG_SERVICEACCOUNTS",
@@ -48,12 +56,24 @@ pub const FLAGS: &[Flag] = &[
     ),
     switch("allserviceaccount", "CONFIG_ALLSERVICEACCOUNT", "All ServiceAccounts do"),
     flag("excluded-namespaces", "CONFIG_EXCLUDED_NAMESPACES", "Namespaces that get no copy"),
-    switch("force", "CONFIG_FORCE", "Overwrite a Secret of that name that is somebody else's [default: true]"),
+    switch(
+        "force",
+        "CONFIG_FORCE",
+        "Overwrite a Secret of that name that is somebody else's [default: true]",
+    ),
     switch("managedonly", "CONFIG_MANAGEDONLY", "Never touch one, whatever -force says"),
     switch("runonce", "CONFIG_RUNONCE", "End when everything is as wanted"),
-    flag("loop-duration", "CONFIG_LOOP_DURATION", "How often everything is looked at again, events or not [default: 10s]"),
+    flag(
+        "loop-duration",
+        "CONFIG_LOOP_DURATION",
+        "How often everything is looked at again, events or not [default: 10s]",
+    ),
     switch("use-informers", "CONFIG_USE_INFORMERS", "Accepted; the controller always watches"),
-    switch("running-in-cluster", "CONFIG_RUNNING_IN_CLUSTER", "Be a Pod's ServiceAccount; else $HOME/.kube/config [default: true]"),
+    switch(
+        "running-in-cluster",
+        "CONFIG_RUNNING_IN_CLUSTER",
+        "Be a Pod's ServiceAccount; else $HOME/.kube/config [default: true]",
+    ),
     flag("kubeconfig", "KUBECONFIG", "How to reach the API server instead"),
     switch("enable-leader-election", "ENABLE_LEADER_ELECTION", "Only one of several replicas acts"),
     flag("lease-name", "LEASE_NAME", "What replicas elect by [default: pullgate-controller]"),
@@ -89,7 +109,11 @@ impl clap::Args for Flags {
             let arg = arg.overrides_with(flag.name).action(ArgAction::Set);
             let value = if flag.switch { "BOOL" } else { "VALUE" };
             let arg = arg.value_name(value);
-            if flag.switch { arg.num_args(0..=1).require_equals(true).default_missing_value("true") } else { arg }
+            if flag.switch {
+                arg.num_args(0..=1).require_equals(true).default_missing_value("true")
+            } else {
+                arg
+            }
         };
         let uninstall = Arg::new("uninstall").long("uninstall").action(ArgAction::SetTrue);
         let uninstall = uninstall.help("Remove what is ours from all namespaces, references first, and end");

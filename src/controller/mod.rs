@@ -1,8 +1,15 @@
 //! Pull secrets in namespaces and on their ServiceAccounts.
 
+pub mod apply;
 pub mod credentials;
+pub mod engine;
 pub mod fights;
 pub mod flags;
+pub mod leader;
+pub mod metrics;
 pub mod plan;
+pub mod repeats;
+pub mod run;
 pub mod settings;
+pub mod source;
 pub mod view;

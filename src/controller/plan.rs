@@ -216,7 +216,8 @@ fn leave(wanted: &Wanted, namespace: &Namespace) -> Vec<Action> {
             places,
         })
         .collect();
-    actions.push(Action::Delete { uid: secret.uid.clone(), resource_version: secret.resource_version.clone() });
+    actions
+        .push(Action::Delete { uid: secret.uid.clone(), resource_version: secret.resource_version.clone() });
     actions
 }
 

@@ -146,7 +146,8 @@ fn settings(values: &Values, uninstall: bool, terminal: bool, read: &mut Reader)
     let secret = read.name("CONFIG_SECRETNAME", values.config_secretname.as_ref(), dns_subdomain);
     let secret = secret.unwrap_or_else(|| "image-pull-secret".to_owned());
     let all = read.boolean("CONFIG_ALLSERVICEACCOUNT", values.config_allserviceaccount.as_ref());
-    let mut names = read.names("CONFIG_SERVICEACCOUNTS", values.config_serviceaccounts.as_ref(), name_pattern);
+    let mut names =
+        read.names("CONFIG_SERVICEACCOUNTS", values.config_serviceaccounts.as_ref(), name_pattern);
     if values.config_serviceaccounts.is_none() {
         names.push("default".to_owned());
     }
@@ -162,8 +163,7 @@ fn settings(values: &Values, uninstall: bool, terminal: bool, read: &mut Reader)
     let elects = read.boolean("ENABLE_LEADER_ELECTION", values.enable_leader_election.as_ref());
     let health = read.number("HEALTH_PORT", values.health_port.as_ref(), 8080, 0..=65535);
     let debug = read.boolean("CONFIG_DEBUG", values.config_debug.as_ref());
-    let mut logging =
-        read_logging(values.log_level.as_ref(), values.log_format.as_ref(), terminal, read);
+    let mut logging = read_logging(values.log_level.as_ref(), values.log_format.as_ref(), terminal, read);
     if debug {
         logging.level = logging.level.max(LevelFilter::Debug);
     }
@@ -176,7 +176,13 @@ fn settings(values: &Values, uninstall: bool, terminal: bool, read: &mut Reader)
         excluded_namespaces: excluded.into_iter().collect(),
         overwrite: force && !managed_only,
         recreate: force,
-        task: if uninstall { Task::Uninstall } else if once { Task::Once } else { Task::Keep },
+        task: if uninstall {
+            Task::Uninstall
+        } else if once {
+            Task::Once
+        } else {
+            Task::Keep
+        },
         resync: resync(values.config_loop_duration.as_ref(), read),
         kubeconfig: kubeconfig(values, read),
         lease: elects.then(|| lease.unwrap_or_else(|| "pullgate-controller".to_owned())),
@@ -230,14 +236,19 @@ fn resync(raw: Option<&String>, read: &mut Reader) -> Duration {
     match time.filter(|time| (Duration::from_secs(1)..=Duration::from_hours(24)).contains(time)) {
         Some(time) => time,
         None => {
-            read.refuse("CONFIG_LOOP_DURATION", text, "is no time from 1s to 24h; accepted: such as 10s, 1m30s, 1h");
+            read.refuse(
+                "CONFIG_LOOP_DURATION",
+                text,
+                "is no time from 1s to 24h; accepted: such as 10s, 1m30s, 1h",
+            );
             default
         }
     }
 }
 
 fn kubeconfig(values: &Values, read: &mut Reader) -> Option<PathBuf> {
-    let in_cluster = read.boolean_or("CONFIG_RUNNING_IN_CLUSTER", values.config_running_in_cluster.as_ref(), true);
+    let in_cluster =
+        read.boolean_or("CONFIG_RUNNING_IN_CLUSTER", values.config_running_in_cluster.as_ref(), true);
     if let Some(path) = &values.kubeconfig {
         return Some(path.into());
     }
@@ -246,7 +257,11 @@ fn kubeconfig(values: &Values, read: &mut Reader) -> Option<PathBuf> {
     }
     let home = std::env::home_dir();
     if home.is_none() {
-        read.refuse("CONFIG_RUNNING_IN_CLUSTER", "false", "and there is no home folder; accepted: -kubeconfig PATH");
+        read.refuse(
+            "CONFIG_RUNNING_IN_CLUSTER",
+            "false",
+            "and there is no home folder; accepted: -kubeconfig PATH",
+        );
     }
     home.map(|home| home.join(".kube/config"))
 }

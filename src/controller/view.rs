@@ -90,7 +90,8 @@ impl<T: Versioned + PartialEq> Watched<T> {
             Event::InitDone => {
                 let before = std::mem::replace(&mut self.objects, self.listing.take().unwrap_or_default());
                 let now = &self.objects;
-                let all = before.keys().chain(now.keys().filter(|namespace| !before.contains_key(*namespace)));
+                let all =
+                    before.keys().chain(now.keys().filter(|namespace| !before.contains_key(*namespace)));
                 all.filter(|namespace| before.get(*namespace) != now.get(*namespace)).cloned().collect()
             }
         }
@@ -122,7 +123,7 @@ impl<T: Versioned + PartialEq> Watched<T> {
 }
 
 fn place(metadata: &mut ObjectMeta) -> (String, String, String) {
-    let mut take = |field: &mut Option<String>| field.take().unwrap_or_default();
+    let take = |field: &mut Option<String>| field.take().unwrap_or_default();
     (take(&mut metadata.namespace), take(&mut metadata.name), take(&mut metadata.resource_version))
 }
 
@@ -168,7 +169,9 @@ pub fn of_account(mut account: ServiceAccount) -> Seen<Account> {
         name: name.clone(),
         resource_version,
         deleting: account.metadata.deletion_timestamp.is_some(),
-        references: references.map(|reference| Some(reference.name).filter(|name| !name.is_empty())).collect(),
+        references: references
+            .map(|reference| Some(reference.name).filter(|name| !name.is_empty()))
+            .collect(),
     };
     Seen { namespace, name, fact }
 }

@@ -3,8 +3,8 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
-use actix_web::http::{Method, StatusCode, header};
-use actix_web::{HttpRequest, HttpResponse, Resource as Path, Route, web};
+use actix_web::http::{StatusCode, header};
+use actix_web::{HttpRequest, HttpResponse, web};
 use log::{Level, log};
 use serde_json::json;
 
@@ -12,6 +12,7 @@ use super::App;
 use super::body::{self, Refused};
 use crate::admit::{Outcome, Resource, Verb};
 use crate::answer::{Admitted, answer};
+use crate::http_server::TEXT;
 use crate::metrics::CallOutcome;
 use crate::review::BadReview;
 
@@ -21,7 +22,6 @@ const BODY_PATIENCE: Duration = Duration::from_secs(5);
 const LARGE_BODY: usize = 256 * 1024;
 
 const JSON: &str = "application/json";
-const TEXT: &str = "text/plain; charset=utf-8";
 
 /// `POST /mutate`
 pub(super) async fn mutate(request: HttpRequest, payload: web::Payload, app: web::Data<App>) -> HttpResponse {
@@ -223,19 +223,6 @@ fn refuse_body(app: &App, refused: Refused) -> Reply {
         }
     };
     Reply { close: !read, ..refusal(app, outcome, &problem) }
-}
-
-/// A path with one method; every other is told so.
-pub(super) fn only(method: Method, path: &str, route: impl FnOnce(Route) -> Route) -> Path {
-    let allowed = method.clone();
-    let other = move || {
-        let response = HttpResponse::MethodNotAllowed()
-            .insert_header(header::Allow(vec![allowed.clone()]))
-            .content_type(TEXT)
-            .body(format!("only {allowed} is allowed here\n"));
-        std::future::ready(response)
-    };
-    web::resource(path).route(route(web::method(method))).default_service(web::to(other))
 }
 
 /// Any other path.

@@ -2,22 +2,23 @@
 //!
 //! ```text
 //! TLS port:    tls --> server --> handler --body::read--> answer::answer --> handler
-//! health port: health
+//! health port: http_server
 //! SIGTERM:     readiness off, go on serving, stop accepting, finish, exit (server)
 //! ```
 
 pub mod body;
 mod descriptors;
 mod handler;
-mod health;
 mod server;
 pub mod tls;
 
+use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Instant;
 
 use crate::config::Serving;
+use crate::http_server::Probed;
 use crate::metrics::Metrics;
 use crate::policy::Policy;
 use crate::review::BadReview;
@@ -60,5 +61,15 @@ impl App {
     pub fn with_answer(mut self, answer: AnswerFn) -> Self {
         self.answer = answer;
         self
+    }
+}
+
+impl Probed for App {
+    fn unready(&self) -> Option<&'static str> {
+        self.draining.load(Ordering::Acquire).then_some("shutting down")
+    }
+
+    fn metrics(&self) -> Result<String, fmt::Error> {
+        self.metrics.encode()
     }
 }

@@ -1,7 +1,7 @@
 //! Binding, serving and stopping.
 
 use std::io;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
+use std::net::{SocketAddr, TcpListener};
 use std::num::NonZero;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -12,20 +12,17 @@ use actix_web::http::{ConnectionType, Method};
 use actix_web::{App as ActixApp, HttpServer, web};
 use futures_util::future::select_all;
 use log::{info, warn};
-use tokio::net::TcpSocket;
 use tokio::time::{Instant, sleep};
 
 use super::tls::{self, TlsError};
-use super::{App, descriptors, handler, health};
+use super::{App, descriptors, handler};
+use crate::http_server::{BindError, Probed, bind, health, live, only};
 
 /// Longer than the API server keeps an idle connection (90 s), so that it is never ours to close one just as a
 /// request is on its way.
 const KEEP_ALIVE: Duration = Duration::from_mins(2);
 /// How long a request head may take.
 const HEAD_PATIENCE: Duration = Duration::from_secs(5);
-/// Connections that wait to be accepted. With those of the standard library (128), a burst makes the system drop
-/// what comes next, which its client repeats after a whole second.
-const BACKLOG: u32 = 4096;
 /// Handshakes of one worker at the same time. With those of actix (256), clients that stop half way keep all others
 /// waiting for 3 s.
 const HANDSHAKES: usize = 16_384;
@@ -38,16 +35,9 @@ pub enum ServeError {
     /// The certificate cannot be served.
     #[error(transparent)]
     Tls(#[from] TlsError),
-    /// A port is taken or not ours to take.
-    #[error("cannot listen on port {port} ({variable}): {source}")]
-    Bind {
-        /// The port.
-        port: u16,
-        /// The variable that sets it.
-        variable: &'static str,
-        /// What the system said.
-        source: io::Error,
-    },
+    /// There is no port.
+    #[error(transparent)]
+    Bind(#[from] BindError),
     /// The server ended by itself.
     #[error("the server failed: {0}")]
     Server(#[from] io::Error),
@@ -82,27 +72,10 @@ pub fn start(app: App, certificate: tls::Serving) -> Result<Started, ServeError>
     let handle = webhook.handle();
     let mut servers = vec![webhook];
     if let Some(listener) = health_listener {
-        servers.push(health_server(&app, listener)?);
+        servers.push(health(Arc::clone(&app) as Arc<dyn Probed>, listener)?);
     }
     actix_web::rt::spawn(certificate.watch(Arc::clone(&app.metrics)));
     Ok(Started { app, address, health_address, servers, webhook: handle })
-}
-
-/// All addresses, or all IPv4 addresses where the system has no IPv6.
-fn bind(port: u16, variable: &'static str) -> Result<TcpListener, ServeError> {
-    let listener = listen((Ipv6Addr::UNSPECIFIED, port).into()).or_else(|error| match error.kind() {
-        io::ErrorKind::AddrInUse | io::ErrorKind::PermissionDenied => Err(error),
-        _ => listen((Ipv4Addr::UNSPECIFIED, port).into()),
-    });
-    listener.map_err(|source| ServeError::Bind { port, variable, source })
-}
-
-fn listen(address: SocketAddr) -> io::Result<TcpListener> {
-    let socket = if address.is_ipv6() { TcpSocket::new_v6() } else { TcpSocket::new_v4() }?;
-    // A port whose last connections are still being forgotten can be taken again.
-    socket.set_reuseaddr(true)?;
-    socket.bind(address)?;
-    socket.listen(BACKLOG)?.into_std()
 }
 
 fn webhook_server(app: &Arc<App>, listener: TcpListener, tls: rustls::ServerConfig) -> io::Result<Server> {
@@ -126,9 +99,9 @@ fn webhook_server(app: &Arc<App>, listener: TcpListener, tls: rustls::ServerConf
                     Ok(response)
                 }
             })
-            .service(handler::only(Method::POST, "/mutate", |route| route.to(handler::mutate)))
+            .service(only(Method::POST, "/mutate", |route| route.to(handler::mutate)))
             // Where the system that this one replaces had its probe.
-            .service(handler::only(Method::GET, "/debug/health", |route| route.to(health::live)))
+            .service(only(Method::GET, "/debug/health", |route| route.to(live)))
             .default_service(web::route().to(handler::not_found))
     });
     Ok(server
@@ -144,13 +117,6 @@ fn webhook_server(app: &Arc<App>, listener: TcpListener, tls: rustls::ServerConf
         .disable_signals()
         .listen_rustls_0_23(listener, tls)?
         .run())
-}
-
-fn health_server(app: &Arc<App>, listener: TcpListener) -> io::Result<Server> {
-    let data = web::Data::from(Arc::clone(app));
-    let server =
-        HttpServer::new(move || ActixApp::new().app_data(web::Data::clone(&data)).configure(health::routes));
-    Ok(server.workers(1).shutdown_timeout(0).disable_signals().listen(listener)?.run())
 }
 
 /// Counts a request while it is worked on.

@@ -1,0 +1,209 @@
+//! Actions to requests, one each, with what was seen as their condition. Nothing is written by whoever does not lead.
+
+use std::time::Duration;
+
+use json_patch::Patch as JsonPatch;
+use k8s_openapi::api::core::v1::{Secret as ApiSecret, ServiceAccount};
+use kube::api::{DeleteParams, Patch, PatchParams, Preconditions};
+use kube::{Api, Client};
+use serde_json::{Value, json};
+use tokio::time::timeout;
+
+use super::credentials::{Credentials, KEY};
+use super::leader::{Leadership, WRITE_PATIENCE};
+use super::plan::Action;
+use super::view::{MANAGED_BY, OURS, PREDECESSOR, TYPE, encoded};
+use crate::api_server::said;
+
+/// Who the API server records for our writes.
+const FIELD_MANAGER: &str = "pullgate";
+
+/// Why an action was not carried out.
+#[derive(Debug, thiserror::Error)]
+pub enum Problem {
+    /// Another replica acts.
+    #[error("another replica leads")]
+    NotLeading,
+    /// Things are not as they were seen, which the watches will tell.
+    #[error("changed meanwhile: {0}")]
+    Conflict(String),
+    /// It failed.
+    #[error("{message}")]
+    Failed {
+        /// What the API server says.
+        message: String,
+        /// When it wants to be asked again.
+        retry_after: Option<Duration>,
+    },
+}
+
+impl From<kube::Error> for Problem {
+    fn from(error: kube::Error) -> Self {
+        let message = said(&error);
+        let kube::Error::Api(status) = &error else { return Self::Failed { message, retry_after: None } };
+        let details = status.details.as_ref();
+        let terminating = status.code == 403
+            && details.is_some_and(|details| {
+                details.causes.iter().any(|cause| cause.reason == "NamespaceTerminating")
+            });
+        // 422: a JSON Patch's `test` of the version failed.
+        if matches!(status.code, 404 | 409 | 422) || terminating {
+            return Self::Conflict(message);
+        }
+        let seconds = details.map_or(0, |details| details.retry_after_seconds);
+        Self::Failed { message, retry_after: (seconds > 0).then(|| Duration::from_secs(seconds.into())) }
+    }
+}
+
+/// What a write left, for the view.
+pub enum Written {
+    /// A Secret as it is now.
+    Secret(Box<ApiSecret>),
+    /// A ServiceAccount as it is now.
+    Account(Box<ServiceAccount>),
+    /// The Secret is gone.
+    NoSecret,
+}
+
+/// What writes.
+pub struct Writer<'a> {
+    /// The API server's client.
+    pub client: &'a Client,
+    /// Whether this replica may.
+    pub leadership: &'a Leadership,
+    /// Name of the copies.
+    pub secret: &'a str,
+}
+
+impl Writer<'_> {
+    /// Carries out what is a write. `credentials`: what copies are to hold.
+    ///
+    /// # Errors
+    /// The API server's; nothing is known of what it did then, where it gave no answer.
+    pub async fn write(
+        &self,
+        namespace: &str,
+        action: &Action,
+        credentials: Option<&Credentials>,
+    ) -> Result<Vec<Written>, Problem> {
+        let secrets = Api::<ApiSecret>::namespaced(self.client.clone(), namespace);
+        let written = match action {
+            Action::Create => self.create(&secrets, credentials).await?,
+            Action::Recreate { uid, resource_version } => {
+                self.delete(&secrets, uid, resource_version).await?;
+                self.create(&secrets, credentials).await?
+            }
+            Action::Update { resource_version, extra_keys } => {
+                let Some(credentials) = credentials else { return Ok(Vec::new()) };
+                let body = update(resource_version, extra_keys, credentials);
+                let params =
+                    PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
+                self.guarded(secrets.patch(self.secret, &params, &Patch::Merge(&body)))
+                    .await
+                    .map(secret_of)?
+            }
+            Action::Delete { uid, resource_version } => {
+                self.delete(&secrets, uid, resource_version).await?;
+                vec![Written::NoSecret]
+            }
+            Action::AddReference { account, resource_version, list } => {
+                let entry = json!({"name": self.secret});
+                let add = if *list {
+                    json!({"op": "add", "path": "/imagePullSecrets/-", "value": entry})
+                } else {
+                    json!({"op": "add", "path": "/imagePullSecrets", "value": [entry]})
+                };
+                self.patch_account(namespace, account, resource_version, vec![add]).await?
+            }
+            Action::RemoveReference { account, resource_version, places } => {
+                let remove =
+                    |place: &usize| json!({"op": "remove", "path": format!("/imagePullSecrets/{place}")});
+                self.patch_account(namespace, account, resource_version, places.iter().map(remove).collect())
+                    .await?
+            }
+            Action::ReportForeign | Action::ReportFrozen => Vec::new(),
+        };
+        Ok(written)
+    }
+
+    /// By server-side apply, so that the right to create can be one for this name only.
+    async fn create(
+        &self,
+        secrets: &Api<ApiSecret>,
+        credentials: Option<&Credentials>,
+    ) -> Result<Vec<Written>, Problem> {
+        let Some(credentials) = credentials else { return Ok(Vec::new()) };
+        let body = json!({
+            "apiVersion": "v1", "kind": "Secret", "type": TYPE,
+            "metadata": {"name": self.secret, "labels": {MANAGED_BY: OURS}, "annotations": {MANAGED_BY: PREDECESSOR}},
+            "data": {KEY: encoded(credentials.expose())},
+        });
+        let params = PatchParams::apply(FIELD_MANAGER);
+        self.guarded(secrets.patch(self.secret, &params, &Patch::Apply(&body))).await.map(secret_of)
+    }
+
+    async fn delete(
+        &self,
+        secrets: &Api<ApiSecret>,
+        uid: &str,
+        resource_version: &str,
+    ) -> Result<(), Problem> {
+        let seen =
+            Preconditions { uid: Some(uid.to_owned()), resource_version: Some(resource_version.to_owned()) };
+        let params = DeleteParams { preconditions: Some(seen), ..DeleteParams::default() };
+        self.guarded(secrets.delete(self.secret, &params)).await.map(drop)
+    }
+
+    /// The whole list is one field to the API server: a merge would take back what others have added meanwhile, so each
+    /// patch is one of single entries, of the list as it was seen.
+    async fn patch_account(
+        &self,
+        namespace: &str,
+        account: &str,
+        resource_version: &str,
+        edits: Vec<Value>,
+    ) -> Result<Vec<Written>, Problem> {
+        let accounts = Api::<ServiceAccount>::namespaced(self.client.clone(), namespace);
+        let test = json!({"op": "test", "path": "/metadata/resourceVersion", "value": resource_version});
+        let patch: Value = std::iter::once(test).chain(edits).collect();
+        let patch: JsonPatch = serde_json::from_value(patch)
+            .map_err(|error| Problem::Failed { message: error.to_string(), retry_after: None })?;
+        let params = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
+        let account = self.guarded(accounts.patch(account, &params, &Patch::<()>::Json(patch))).await?;
+        Ok(vec![Written::Account(Box::new(account))])
+    }
+
+    /// Begins only while this replica leads, and ends before another one can.
+    async fn guarded<T>(&self, write: impl Future<Output = kube::Result<T>>) -> Result<T, Problem> {
+        if !self.leadership.holds() {
+            return Err(Problem::NotLeading);
+        }
+        match timeout(WRITE_PATIENCE, write).await {
+            Ok(answer) => Ok(answer?),
+            Err(_) => Err(Problem::Failed {
+                message: "the API server does not answer".to_owned(),
+                retry_after: None,
+            }),
+        }
+    }
+}
+
+fn secret_of(secret: ApiSecret) -> Vec<Written> {
+    vec![Written::Secret(Box::new(secret))]
+}
+
+/// Content and marks, in place: the UID stays, so kubelets do not check again every image that they have.
+fn update(resource_version: &str, extra_keys: &[String], credentials: &Credentials) -> Value {
+    let mut data = serde_json::Map::new();
+    data.insert(KEY.to_owned(), encoded(credentials.expose()).into());
+    data.extend(extra_keys.iter().map(|key| (key.clone(), Value::Null)));
+    json!({
+        "metadata": {
+            "resourceVersion": resource_version,
+            "labels": {MANAGED_BY: OURS},
+            // What kubectl noted last would be the content of before.
+            "annotations": {MANAGED_BY: PREDECESSOR, "kubectl.kubernetes.io/last-applied-configuration": null},
+        },
+        "data": data,
+    })
+}

@@ -1,0 +1,369 @@
+//! One namespace at a time: observe, plan, carry out.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::{Namespace, ObjectReference};
+use kube::Client;
+use kube::core::PartialObjectMeta;
+use kube::runtime::controller::Action as Next;
+use kube::runtime::events::{Event, EventType, Recorder};
+use kube::runtime::reflector::Store;
+use log::{debug, info, warn};
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use super::apply::{Problem, Writer, Written};
+use super::fights::Fights;
+use super::leader::{Leadership, now};
+use super::metrics::{Counts, Metrics};
+use super::plan::{self, Account, Action, Foreign, Secret, Wanted, plan};
+use super::repeats::Repeats;
+use super::settings::{Settings, Task};
+use super::source::Current;
+use super::view::{Watched, of_account, of_secret};
+use crate::http_server::Probed;
+
+/// By which a namespace says that it wants no copy.
+pub const OPT_OUT: &str = "k8s.titansoft.com/imagepullsecret-patcher-exclude";
+/// After a failure, at first and at most.
+const BACKOFF: (Duration, Duration) = (Duration::from_millis(250), Duration::from_mins(1));
+
+/// A namespace as it is watched: without what is of no use here.
+pub type Watching = PartialObjectMeta<Namespace>;
+
+/// What has been seen so far, of everything but namespaces.
+#[derive(Default)]
+pub struct View {
+    /// Secrets of our name.
+    pub secrets: Watched<Secret>,
+    /// ServiceAccounts that are to reference them.
+    pub accounts: Watched<Account>,
+}
+
+/// A kind of object that is watched.
+#[derive(Clone, Copy)]
+pub enum Kind {
+    /// Namespaces.
+    Namespaces = 1,
+    /// Secrets.
+    Secrets = 2,
+    /// ServiceAccounts.
+    Accounts = 4,
+}
+
+/// Everything that it takes to bring a namespace to what is wanted.
+pub struct Engine {
+    pub(super) settings: Settings,
+    pub(super) client: Client,
+    pub(super) namespaces: Store<Watching>,
+    pub(super) view: Mutex<View>,
+    pub(super) source: watch::Receiver<Current>,
+    pub(super) leadership: Arc<Leadership>,
+    pub(super) metrics: Arc<Metrics>,
+    pub(super) recorder: Recorder,
+    listed: AtomicU8,
+    fights: Mutex<Fights<(String, String)>>,
+    /// What was last said of a namespace's Secret, and of its failures how many came in a row.
+    said: Mutex<HashMap<String, Repeats>>,
+    failures: Mutex<HashMap<String, u32>>,
+}
+
+/// A panic elsewhere has left nothing half done: each of these is one map.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Engine {
+    pub(super) fn new(
+        settings: Settings,
+        (client, recorder): (Client, Recorder),
+        namespaces: Store<Watching>,
+        source: watch::Receiver<Current>,
+        leadership: Arc<Leadership>,
+        metrics: Arc<Metrics>,
+    ) -> Self {
+        Self {
+            settings,
+            client,
+            namespaces,
+            view: Mutex::default(),
+            source,
+            leadership,
+            metrics,
+            recorder,
+            listed: AtomicU8::new(0),
+            fights: Mutex::default(),
+            said: Mutex::default(),
+            failures: Mutex::default(),
+        }
+    }
+
+    /// What has been seen; not to be held over a wait.
+    pub(super) fn view(&self) -> MutexGuard<'_, View> {
+        lock(&self.view)
+    }
+
+    /// Notes that a kind has been listed whole.
+    pub(super) fn listed(&self, kind: Kind) {
+        self.listed.fetch_or(kind as u8, Ordering::AcqRel);
+    }
+
+    /// Whether enough has been seen to plan: what has not been listed is not absent.
+    pub(super) fn is_ready(&self) -> bool {
+        let all = Kind::Namespaces as u8 | Kind::Secrets as u8 | Kind::Accounts as u8;
+        let source = self.settings.task == Task::Uninstall || self.source.borrow().known;
+        self.listed.load(Ordering::Acquire) == all && source
+    }
+
+    fn wanted(&self) -> Wanted {
+        let settings = &self.settings;
+        Wanted {
+            secret: settings.secret.clone(),
+            content: self.source.borrow().credentials.as_ref().map(|credentials| credentials.digest()),
+            accounts: settings.accounts.clone(),
+            foreign: if settings.overwrite { Foreign::Overwrite } else { Foreign::Keep },
+            recreate: settings.recreate,
+        }
+    }
+
+    fn observe(&self, namespace: &Watching) -> plan::Namespace {
+        let metadata = &namespace.metadata;
+        let name = metadata.name.as_deref().unwrap_or_default();
+        let opted_out =
+            metadata.annotations.as_ref().and_then(|all| all.get(OPT_OUT)).is_some_and(|is| is == "true");
+        let view = self.view();
+        plan::Namespace {
+            selected: self.settings.task != Task::Uninstall
+                && !opted_out
+                && !self.settings.excluded_namespaces.contains(name),
+            terminating: metadata.deletion_timestamp.is_some(),
+            secret: view.secrets.of(name).map(|(_, secret)| secret.clone()).next(),
+            accounts: view.accounts.of(name).map(|(_, account)| account.clone()).collect(),
+        }
+    }
+
+    /// Brings a namespace to what is wanted, once.
+    pub(super) async fn reconcile(self: Arc<Self>, namespace: Arc<Watching>) -> Result<Next, Problem> {
+        if !self.is_ready() || !self.leadership.holds() {
+            // There is a look at everything when that changes.
+            return Ok(Next::await_change());
+        }
+        let began = Instant::now();
+        let name = namespace.metadata.name.clone().unwrap_or_default();
+        let result = self.carry_out(&name, &namespace).await;
+        let outcome = match &result {
+            Ok((0, _)) => "unchanged",
+            Ok(_) => "changed",
+            Err(Problem::Conflict(_) | Problem::NotLeading) => "conflict",
+            Err(Problem::Failed { .. }) => "error",
+        };
+        self.metrics.reconciled(outcome, began.elapsed());
+        let (_, wait) = result?;
+        lock(&self.failures).remove(&name);
+        Ok(wait.map_or_else(Next::await_change, Next::requeue))
+    }
+
+    /// How many writes that took, and when to look again.
+    async fn carry_out(
+        &self,
+        name: &str,
+        namespace: &Watching,
+    ) -> Result<(usize, Option<Duration>), Problem> {
+        let actions = plan(&self.wanted(), &self.observe(namespace));
+        let (mut writes, mut again) = (0, None);
+        if !actions.iter().any(|action| matches!(action, Action::ReportForeign | Action::ReportFrozen)) {
+            lock(&self.said).remove(name);
+        }
+        for action in actions {
+            if matches!(action, Action::ReportForeign | Action::ReportFrozen) {
+                self.report(name, &action).await;
+                continue;
+            }
+            if let Action::AddReference { account, .. } = &action {
+                let place = (name.to_owned(), account.clone());
+                let wait = lock(&self.fights).wait(&place, now());
+                if let Some(wait) = wait {
+                    self.put_off(place, wait).await;
+                    again = Some(again.map_or(wait, |before: Duration| before.min(wait)));
+                    continue;
+                }
+            }
+            self.write(name, &action).await?;
+            writes += 1;
+        }
+        Ok((writes, again))
+    }
+
+    async fn write(&self, namespace: &str, action: &Action) -> Result<(), Problem> {
+        let writer =
+            Writer { client: &self.client, leadership: &self.leadership, secret: &self.settings.secret };
+        let credentials = self.source.borrow().credentials.clone();
+        let all = writer.write(namespace, action, credentials.as_deref()).await?;
+        let what = named(action);
+        self.metrics.wrote(what);
+        if let Action::AddReference { account, .. } | Action::RemoveReference { account, .. } = action {
+            info!(namespace, account = account.as_str(), secret = self.settings.secret.as_str(); "{what}");
+        } else {
+            info!(namespace, secret = self.settings.secret.as_str(); "{what}");
+        }
+        if let Action::AddReference { account, .. } = action {
+            lock(&self.fights).repaired((namespace.to_owned(), account.clone()), now());
+        }
+        let mut view = self.view();
+        for written in all {
+            match written {
+                Written::Secret(secret) => {
+                    view.secrets.written(of_secret(*secret, &self.settings.source.object))
+                }
+                Written::Account(account) => view.accounts.written(of_account(*account)),
+                Written::NoSecret => view.secrets.deleted(namespace, &self.settings.secret),
+            }
+        }
+        Ok(())
+    }
+
+    /// A Secret that is in the way, once for each version of it.
+    async fn report(&self, namespace: &str, action: &Action) {
+        let Some((name, secret)) =
+            self.view().secrets.of(namespace).next().map(|(name, secret)| (name.clone(), secret.clone()))
+        else {
+            return;
+        };
+        let note = if matches!(action, Action::ReportForeign) {
+            "it is not managed by pullgate and is left as it is: -force without -managedonly overwrites it"
+        } else {
+            "it cannot be updated (its type is another one, or it is immutable) and is left as it is: -force recreates it"
+        };
+        let complaint = format!("{} {note}", secret.resource_version);
+        if !lock(&self.said).entry(namespace.to_owned()).or_default().is_news(&complaint) {
+            return;
+        }
+        warn!(namespace, secret = name.as_str(); "{note}");
+        let regarding = ObjectReference {
+            api_version: Some("v1".to_owned()),
+            kind: Some("Secret".to_owned()),
+            namespace: Some(namespace.to_owned()),
+            name: Some(name),
+            uid: Some(secret.uid),
+            ..ObjectReference::default()
+        };
+        self.publish("SecretConflict", "Leave", note, &regarding).await;
+    }
+
+    async fn put_off(&self, (namespace, account): (String, String), wait: Duration) {
+        let place = format!("{namespace}/{account}");
+        if !lock(&self.said).entry(place).or_default().is_news("fight") {
+            return;
+        }
+        self.metrics.fight();
+        let note = format!(
+            "the reference to {} is removed again and again: it is added again in {} s",
+            self.settings.secret,
+            wait.as_secs()
+        );
+        warn!(namespace = namespace.as_str(), account = account.as_str(); "{note}");
+        let regarding = ObjectReference {
+            api_version: Some("v1".to_owned()),
+            kind: Some("ServiceAccount".to_owned()),
+            namespace: Some(namespace),
+            name: Some(account),
+            ..ObjectReference::default()
+        };
+        self.publish("ReferenceConflict", "Wait", &note, &regarding).await;
+    }
+
+    /// An Event is news and no more: without the right to write it, all else works.
+    async fn publish(&self, reason: &str, action: &str, note: &str, regarding: &ObjectReference) {
+        if !self.leadership.holds() {
+            return;
+        }
+        let event = Event {
+            type_: EventType::Warning,
+            reason: reason.to_owned(),
+            note: Some(note.to_owned()),
+            action: action.to_owned(),
+            secondary: None,
+        };
+        if let Err(error) = self.recorder.publish(&event, regarding).await {
+            debug!("no Event: {error}");
+        }
+    }
+
+    /// When to look again after a problem.
+    pub(super) fn again(&self, namespace: &Watching, problem: &Problem) -> Next {
+        let name = namespace.metadata.name.clone().unwrap_or_default();
+        let failures = {
+            let mut failures = lock(&self.failures);
+            let count = failures.entry(name.clone()).or_default();
+            *count = count.saturating_add(1);
+            *count
+        };
+        let (first, most) = BACKOFF;
+        // Namespaces that failed together do not come back together.
+        let spread =
+            f64::from(name.bytes().fold(0_u8, |sum, byte| sum.wrapping_mul(31).wrapping_add(byte))) / 512.0;
+        let backoff = (first * 2_u32.saturating_pow(failures.min(12) - 1)).min(most).mul_f64(1.0 + spread);
+        match problem {
+            Problem::NotLeading => return Next::await_change(),
+            Problem::Conflict(what) => debug!(namespace = name.as_str(); "{what}"),
+            Problem::Failed { message, retry_after } => {
+                warn!(namespace = name.as_str(), failures; "{message}");
+                return Next::requeue(backoff.max(retry_after.unwrap_or_default()));
+            }
+        }
+        Next::requeue(backoff)
+    }
+
+    /// How things stand, by planning for every namespace.
+    fn counts(&self) -> Counts {
+        let mut counts = Counts::default();
+        if !self.is_ready() {
+            return counts;
+        }
+        let wanted = self.wanted();
+        for namespace in self.namespaces.state() {
+            let namespace = self.observe(&namespace);
+            if !namespace.selected || namespace.terminating {
+                continue;
+            }
+            counts.desired += 1;
+            match plan(&wanted, &namespace).as_slice() {
+                [] if namespace.secret.is_some() => counts.in_sync += 1,
+                [Action::ReportForeign | Action::ReportFrozen] => counts.conflict += 1,
+                _ => {}
+            }
+        }
+        counts
+    }
+}
+
+impl Probed for Engine {
+    fn unready(&self) -> Option<&'static str> {
+        (!self.is_ready()).then_some("the API server has not been read yet")
+    }
+
+    fn metrics(&self) -> Result<String, fmt::Error> {
+        let usable = {
+            let source = self.source.borrow();
+            source.credentials.is_some() && source.problem.is_none()
+        };
+        self.metrics.encode(self.counts(), self.leadership.holds(), usable)
+    }
+}
+
+/// In metrics and logs.
+fn named(action: &Action) -> &'static str {
+    match action {
+        Action::Create => "create",
+        Action::Update { .. } => "update",
+        Action::Recreate { .. } => "recreate",
+        Action::Delete { .. } => "delete",
+        Action::AddReference { .. } => "add_reference",
+        Action::RemoveReference { .. } => "remove_reference",
+        Action::ReportForeign | Action::ReportFrozen => "report",
+    }
+}

@@ -1,0 +1,199 @@
+//! The controller's metrics: names, labels and buckets. Label values are never names of objects.
+
+use std::fmt;
+use std::sync::atomic::AtomicU64;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
+use http::{Request, Response};
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::metrics::info::Info;
+use prometheus_client::registry::Registry;
+use tower::Service;
+
+/// Seconds of one namespace: nothing to do takes microseconds, a write milliseconds.
+const BUCKETS: [f64; 10] = [0.0001, 0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1.0, 10.0];
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Outcome {
+    outcome: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Action {
+    action: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Call {
+    verb: String,
+    code: u16,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct State {
+    state: &'static str,
+}
+
+/// How many namespaces are in which state.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Counts {
+    /// That should have a copy.
+    pub desired: u32,
+    /// Of these, with everything as wanted.
+    pub in_sync: u32,
+    /// Of these, with a Secret that is in the way.
+    pub conflict: u32,
+}
+
+/// All of them.
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Registry,
+    reconciles: Family<Outcome, Counter>,
+    seconds: Histogram,
+    writes: Family<Action, Counter>,
+    calls: Family<Call, Counter>,
+    secrets: Family<State, Gauge>,
+    fights: Counter,
+    leader: Gauge,
+    source: Gauge,
+    synchronized: Gauge<f64, AtomicU64>,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        let mut registry = Registry::with_prefix("pullgate_controller");
+        let metrics = Self {
+            reconciles: Family::default(),
+            seconds: Histogram::new(BUCKETS),
+            writes: Family::default(),
+            calls: Family::default(),
+            secrets: Family::default(),
+            fights: Counter::default(),
+            leader: Gauge::default(),
+            source: Gauge::default(),
+            synchronized: Gauge::default(),
+            registry: Registry::default(),
+        };
+        registry.register(
+            "reconciles",
+            "Namespaces looked at, by what came of it",
+            metrics.reconciles.clone(),
+        );
+        registry.register("reconcile_duration_seconds", "Time for one namespace", metrics.seconds.clone());
+        registry.register("writes", "Writes that the API server took", metrics.writes.clone());
+        registry.register("api_requests", "Requests to the API server", metrics.calls.clone());
+        registry.register("secrets", "Namespaces by the state of their copy", metrics.secrets.clone());
+        registry.register(
+            "account_fights",
+            "Repairs put off because somebody undoes them",
+            metrics.fights.clone(),
+        );
+        registry.register("leader", "1 while this replica acts", metrics.leader.clone());
+        registry.register("source_usable", "1 while the source can be read and used", metrics.source.clone());
+        registry.register(
+            "synchronized_timestamp_seconds",
+            "When the last write was taken",
+            metrics.synchronized.clone(),
+        );
+        registry.register(
+            "build",
+            "Version of pullgate",
+            Info::new([("version", env!("CARGO_PKG_VERSION"))]),
+        );
+        for outcome in ["unchanged", "changed", "conflict", "error"] {
+            drop(metrics.reconciles.get_or_create(&Outcome { outcome }));
+        }
+        Self { registry, ..metrics }
+    }
+}
+
+impl Metrics {
+    /// Counts a look at a namespace.
+    pub fn reconciled(&self, outcome: &'static str, time: Duration) {
+        self.reconciles.get_or_create(&Outcome { outcome }).inc();
+        self.seconds.observe(time.as_secs_f64());
+    }
+
+    /// Counts a write.
+    pub fn wrote(&self, action: &'static str) {
+        self.writes.get_or_create(&Action { action }).inc();
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+        self.synchronized.set(now.as_secs_f64());
+    }
+
+    /// Counts a repair that is put off.
+    pub fn fight(&self) {
+        self.fights.inc();
+    }
+
+    /// All metrics in the text format of OpenMetrics.
+    ///
+    /// # Errors
+    /// None in practice.
+    pub fn encode(&self, counts: Counts, leads: bool, source_usable: bool) -> Result<String, fmt::Error> {
+        let Counts { desired, in_sync, conflict } = counts;
+        for (state, count) in [("desired", desired), ("in_sync", in_sync), ("conflict", conflict)] {
+            self.secrets.get_or_create(&State { state }).set(i64::from(count));
+        }
+        self.leader.set(i64::from(leads));
+        self.source.set(i64::from(source_usable));
+        let mut text = String::new();
+        prometheus_client::encoding::text::encode(&mut text, &self.registry)?;
+        Ok(text)
+    }
+
+    /// A layer under the API client that counts its requests.
+    pub fn counting<S>(&self) -> impl tower::Layer<S, Service = Counted<S>> + use<S> {
+        let calls = self.calls.clone();
+        tower::layer::layer_fn(move |inner| Counted { inner, calls: calls.clone() })
+    }
+}
+
+/// An API client whose requests are counted.
+#[derive(Debug)]
+pub struct Counted<S> {
+    inner: S,
+    calls: Family<Call, Counter>,
+}
+
+impl<S, B, C> Service<Request<B>> for Counted<S>
+where
+    S: Service<Request<B>, Response = Response<C>>,
+    S::Future: Send + 'static,
+{
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = BoxFuture<'static, Result<S::Response, S::Error>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        let verb = verb(&request);
+        let calls = self.calls.clone();
+        let answer = self.inner.call(request);
+        async move {
+            let answer = answer.await;
+            // 0: there was none.
+            let code = answer.as_ref().map_or(0, |answer| answer.status().as_u16());
+            calls.get_or_create(&Call { verb, code }).inc();
+            answer
+        }
+        .boxed()
+    }
+}
+
+fn verb<B>(request: &Request<B>) -> String {
+    let watches =
+        request.uri().query().is_some_and(|query| query.split('&').any(|pair| pair.starts_with("watch=")));
+    if watches { "watch".to_owned() } else { request.method().as_str().to_ascii_lowercase() }
+}

@@ -1,0 +1,363 @@
+//! The controller as a process: watches in, a queue of namespaces, writes out.
+//!
+//! ```text
+//! watches of Secrets, ServiceAccounts --view--+
+//! watch of Namespaces ------------------------+--> queue --> engine: observe, plan, carry out
+//! source, leadership, every resync: all ------+
+//! ```
+
+use std::convert::Infallible;
+use std::fmt::Debug;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::stream::{self, select_all};
+use futures_util::{FutureExt as _, Stream, StreamExt as _, future};
+use k8s_openapi::api::core::v1::{Secret as ApiSecret, ServiceAccount};
+use kube::client::ClientBuilder;
+use kube::runtime::WatchStreamExt as _;
+use kube::runtime::controller::{Config as ControllerConfig, applier};
+use kube::runtime::events::{Recorder, Reporter};
+use kube::runtime::reflector::{self, ObjectRef};
+use kube::runtime::watcher::{self, Config, Event, watcher};
+use kube::{Api, Client, Resource};
+use log::{info, warn};
+use ring::rand::{SecureRandom as _, SystemRandom};
+use serde::de::DeserializeOwned;
+use tokio::sync::{mpsc, watch};
+use tokio::time::{interval, sleep, timeout};
+
+use super::apply::Problem;
+use super::engine::{Engine, Kind, View, Watching};
+use super::leader::{Candidate, Leadership};
+use super::metrics::Metrics;
+use super::plan::{Account, Secret};
+use super::repeats::Repeats;
+use super::settings::{Settings, Source, Task};
+use super::source::{Current, follow};
+use super::view::{Seen, of_account, of_secret};
+use crate::api_server::{ClientError, config, no_client};
+use crate::http_server::{BindError, Probed, bind, health};
+
+/// Namespaces that are worked on at the same time.
+const CONCURRENCY: u16 = 16;
+/// A watch is begun anew so often, since one whose other end has gone looks like one that has nothing to tell.
+const WATCH_SECONDS: u32 = 120;
+/// How long a task that ends waits for the API server and for its turn.
+const PATIENCE: Duration = Duration::from_mins(2);
+/// How often a task that ends tries a namespace.
+const ATTEMPTS: u32 = 8;
+
+/// Why the controller ended.
+#[derive(Debug, thiserror::Error)]
+pub enum ControllerError {
+    /// There is no way to the API server.
+    #[error(transparent)]
+    NoClient(#[from] ClientError),
+    /// There is no port.
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    /// The server of health and metrics ended by itself.
+    #[error("the server of health and metrics failed: {0}")]
+    Health(#[from] io::Error),
+    /// A task that ends could not begin.
+    #[error("nothing was done: {0}")]
+    NotBegun(String),
+    /// A task that ends was not done everywhere.
+    #[error("{failed} of {all} namespaces are not as wanted: see above")]
+    Incomplete {
+        /// How many.
+        failed: usize,
+        /// Of how many.
+        all: usize,
+    },
+}
+
+/// Does what the settings say until that is done or `stop` comes.
+///
+/// # Errors
+/// What keeps it from beginning, or from being done.
+pub async fn run(
+    mut settings: Settings,
+    stop: impl Future<Output = ()> + Send + Sync + 'static,
+) -> Result<(), ControllerError> {
+    let config = config(settings.kubeconfig.as_deref()).await?;
+    let own_namespace = config.default_namespace.clone();
+    let metrics = Arc::new(Metrics::default());
+    let client = ClientBuilder::try_from(config).map_err(|error| no_client(&error))?;
+    let client = client.with_layer(&metrics.counting()).build();
+    let identity = identity();
+    let reporter =
+        Reporter { controller: "pullgate-controller".to_owned(), instance: Some(identity.clone()) };
+    let recorder = Recorder::new(client.clone(), reporter);
+
+    let mut candidate =
+        settings.lease.as_ref().map(|lease| Candidate::new(client.clone(), &own_namespace, lease, identity));
+    let leadership = Arc::new(if candidate.is_some() { Leadership::elected() } else { Leadership::alone() });
+
+    let (publish, current) = watch::channel(Current::default());
+    let source = std::mem::replace(&mut settings.source.local, super::settings::Local::None);
+    let source = Source { object: settings.source.object.clone(), local: source };
+    let source_object = one(&client, Some(&source.object.0), Some(&source.object.1));
+    let following = follow(source, source_object, publish);
+
+    let (reader, writer) = reflector::store();
+    let engine = Arc::new(Engine::new(
+        settings,
+        (client, recorder),
+        reader,
+        current,
+        Arc::clone(&leadership),
+        metrics,
+    ));
+    let health = engine.settings.health_port.filter(|_| engine.settings.task == Task::Keep);
+    let health = health.map(|port| bind(port, "HEALTH_PORT")).transpose()?;
+    let health = health.map(|listener| health_server(&engine, listener)).transpose()?;
+
+    let (changed, changes) = mpsc::unbounded_channel();
+    let watching = future::join(watch_secrets(&engine, &changed), watch_accounts(&engine, &changed));
+    let namespaces = watch_namespaces(&engine, writer);
+    let election = async {
+        match &mut candidate {
+            Some(candidate) => candidate.run(&leadership).await,
+            None => future::pending().await,
+        }
+    };
+    let served = async {
+        match health {
+            Some(server) => server.await,
+            None => future::pending().await,
+        }
+    };
+    let work = async {
+        if engine.settings.task == Task::Keep {
+            keep(&engine, namespaces, changes, stop).await;
+            return Ok(());
+        }
+        tokio::select! {
+            done = once(&engine) => done,
+            () = namespaces.for_each(|_| future::ready(())) => Ok(()),
+            () = stop => Err(ControllerError::NotBegun("stopped".to_owned())),
+        }
+    };
+    let ended = tokio::select! {
+        ended = work => ended,
+        ended = served => ended.map_err(ControllerError::Health),
+        _ = future::join3(watching, following, election) => Ok(()),
+    };
+    if let Some(candidate) = candidate {
+        match timeout(Duration::from_secs(2), candidate.release(&leadership)).await {
+            Ok(Ok(())) => info!("the Lease is given away"),
+            _ => warn!("the Lease is not given away: the next replica has to wait for its end"),
+        }
+    }
+    ended
+}
+
+fn health_server(
+    engine: &Arc<Engine>,
+    listener: std::net::TcpListener,
+) -> io::Result<actix_web::dev::Server> {
+    health(Arc::clone(engine) as Arc<dyn Probed>, listener)
+}
+
+/// A name that no other replica has, not even a later one of the same host.
+fn identity() -> String {
+    let mut random = [0; 4];
+    // Without randomness, the process is told by its number.
+    if SystemRandom::new().fill(&mut random).is_err() {
+        random = std::process::id().to_be_bytes();
+    }
+    format!("{}_{:08x}", gethostname::gethostname().to_string_lossy(), u32::from_be_bytes(random))
+}
+
+/// Works off namespaces until `stop`, then finishes those that were begun.
+async fn keep(
+    engine: &Arc<Engine>,
+    namespaces: impl Stream<Item = Result<Watching, watcher::Error>> + Send + 'static,
+    changes: mpsc::UnboundedReceiver<ObjectRef<Watching>>,
+    stop: impl Future<Output = ()> + Send + Sync + 'static,
+) {
+    // What keeps a watch from going on has been said there.
+    let touched = namespaces.filter_map(|namespace| future::ready(namespace.ok()));
+    let touched = touched.map(|namespace| ObjectRef::from_obj(&namespace));
+    let mut resync = interval(engine.settings.resync);
+    let resync = stream::poll_fn(move |context| resync.poll_tick(context).map(|_| Some(())));
+    let all = Arc::clone(engine);
+    let everything = select_all([
+        resync.boxed(),
+        told(engine.source.clone()).boxed(),
+        told(engine.leadership.changes()).boxed(),
+    ])
+    .flat_map(move |()| {
+        let all = all.namespaces.state();
+        stream::iter(all.into_iter().map(|namespace| ObjectRef::from_obj(&*namespace)))
+    });
+    let queue = select_all([touched.boxed(), received(changes).boxed(), everything.boxed()]);
+    let queue = queue.map(Ok::<_, Infallible>).take_until(stop);
+    let config = ControllerConfig::default().concurrency(CONCURRENCY);
+    let reconcile = |namespace, engine: Arc<Engine>| engine.reconcile(namespace).boxed();
+    let again =
+        |namespace: Arc<Watching>, problem: &Problem, engine: Arc<Engine>| engine.again(&namespace, problem);
+    applier(reconcile, again, Arc::clone(engine), engine.namespaces.clone(), queue, config)
+        .for_each(|_| future::ready(()))
+        .await;
+}
+
+/// Works off every namespace once.
+async fn once(engine: &Arc<Engine>) -> Result<(), ControllerError> {
+    let begun = async {
+        while !engine.is_ready() || !engine.leadership.holds() {
+            sleep(Duration::from_millis(20)).await;
+        }
+    };
+    timeout(PATIENCE, begun).await.map_err(|_| {
+        let why =
+            if engine.is_ready() { "another replica leads" } else { "the API server could not be read" };
+        ControllerError::NotBegun(why.to_owned())
+    })?;
+    let source = engine.source.borrow().clone();
+    if let (Task::Once, None) = (engine.settings.task, source.credentials) {
+        return Err(ControllerError::NotBegun(
+            source.problem.unwrap_or_else(|| "there are no credentials".to_owned()),
+        ));
+    }
+    let namespaces = engine.namespaces.state();
+    let all = namespaces.len();
+    let attempts = stream::iter(namespaces).map(|namespace| attempt(engine, namespace));
+    let failed =
+        attempts.buffer_unordered(CONCURRENCY.into()).filter(|done| future::ready(!done)).count().await;
+    if failed > 0 { Err(ControllerError::Incomplete { failed, all }) } else { Ok(()) }
+}
+
+/// Whether a namespace was brought to what is wanted.
+async fn attempt(engine: &Arc<Engine>, namespace: Arc<Watching>) -> bool {
+    for attempt in 1..=ATTEMPTS {
+        match Arc::clone(engine).reconcile(Arc::clone(&namespace)).await {
+            Ok(_) => return true,
+            Err(problem) if attempt == ATTEMPTS => {
+                let namespace = namespace.metadata.name.as_deref().unwrap_or_default();
+                warn!(namespace; "{problem}");
+            }
+            Err(_) => sleep(Duration::from_millis(100) * 2_u32.pow(attempt)).await,
+        }
+    }
+    false
+}
+
+fn told<T: Send + Sync + 'static>(receiver: watch::Receiver<T>) -> impl Stream<Item = ()> + Send {
+    stream::unfold(receiver, async |mut receiver| receiver.changed().await.ok().map(|()| ((), receiver)))
+}
+
+fn received<T: Send + 'static>(mut receiver: mpsc::UnboundedReceiver<T>) -> impl Stream<Item = T> + Send {
+    stream::poll_fn(move |context| receiver.poll_recv(context))
+}
+
+/// A watch of all objects, of those in a namespace, or of the one with a name: all that rights for that name allow.
+fn one<K>(
+    client: &Client,
+    namespace: Option<&str>,
+    name: Option<&str>,
+) -> impl Stream<Item = Result<Event<K>, watcher::Error>> + Send + use<K>
+where
+    K: Resource<Scope = kube::core::NamespaceResourceScope, DynamicType = ()>
+        + Clone
+        + DeserializeOwned
+        + Debug
+        + Send
+        + 'static,
+{
+    let api = match namespace {
+        Some(namespace) => Api::namespaced(client.clone(), namespace),
+        None => Api::all(client.clone()),
+    };
+    let config = Config::default().timeout(WATCH_SECONDS);
+    let config = match name {
+        Some(name) => config.fields(&format!("metadata.name={name}")),
+        None => config,
+    };
+    watcher(api, config).default_backoff()
+}
+
+fn watch_namespaces(
+    engine: &Arc<Engine>,
+    writer: reflector::store::Writer<Watching>,
+) -> impl Stream<Item = Result<Watching, watcher::Error>> + Send + use<> {
+    let api = Api::<Watching>::all(engine.client.clone());
+    let (engine, mut complaints) = (Arc::clone(engine), Repeats::default());
+    watcher(api, Config::default().timeout(WATCH_SECONDS))
+        .default_backoff()
+        .modify(|namespace| namespace.metadata.managed_fields = None)
+        .reflect(writer)
+        .inspect(move |event| match event {
+            Ok(Event::InitDone) => engine.listed(Kind::Namespaces),
+            Ok(_) => complaints.clear(),
+            Err(error) => complain(&mut complaints, "Namespaces", error),
+        })
+        .touched_objects()
+}
+
+async fn watch_secrets(engine: &Arc<Engine>, changed: &mpsc::UnboundedSender<ObjectRef<Watching>>) {
+    let secrets = one::<ApiSecret>(&engine.client, None, Some(&engine.settings.secret));
+    let source = engine.settings.source.object.clone();
+    let seen = secrets.map(move |event| event.map(|event| each(event, |secret| of_secret(secret, &source))));
+    let see = |view: &mut View, event: Event<Seen<Secret>>| view.secrets.see(event);
+    pump(engine, seen, Kind::Secrets, see, changed).await;
+}
+
+async fn watch_accounts(engine: &Arc<Engine>, changed: &mpsc::UnboundedSender<ObjectRef<Watching>>) {
+    let accounts = one::<ServiceAccount>(&engine.client, None, engine.settings.account.as_deref());
+    let seen = accounts.map(|event| event.map(|event| each(event, of_account)));
+    let see = |view: &mut View, event: Event<Seen<Account>>| view.accounts.see(event);
+    pump(engine, seen, Kind::Accounts, see, changed).await;
+}
+
+/// Takes events into the view, and names the namespaces that have to be looked at.
+async fn pump<T>(
+    engine: &Arc<Engine>,
+    events: impl Stream<Item = Result<Event<Seen<T>>, watcher::Error>>,
+    kind: Kind,
+    see: impl Fn(&mut View, Event<Seen<T>>) -> Vec<String>,
+    changed: &mpsc::UnboundedSender<ObjectRef<Watching>>,
+) {
+    let mut events = std::pin::pin!(events);
+    let mut complaints = Repeats::default();
+    while let Some(event) = events.next().await {
+        match event {
+            Ok(event) => {
+                let whole = matches!(event, Event::InitDone);
+                let namespaces = see(&mut engine.view(), event);
+                if whole {
+                    engine.listed(kind);
+                }
+                complaints.clear();
+                for namespace in namespaces {
+                    // Nobody listens where a task ends.
+                    let _ = changed.send(ObjectRef::new(&namespace));
+                }
+            }
+            Err(error) => {
+                let what = if matches!(kind, Kind::Secrets) { "Secrets" } else { "ServiceAccounts" };
+                complain(&mut complaints, what, &error);
+            }
+        }
+    }
+}
+
+fn complain(complaints: &mut Repeats, what: &str, error: &watcher::Error) {
+    let error = error.to_string();
+    if complaints.is_news(&error) {
+        warn!(error = error.as_str(); "{what} cannot be watched; it is tried again");
+    }
+}
+
+fn each<K, T>(event: Event<K>, mut of: impl FnMut(K) -> T) -> Event<T> {
+    match event {
+        Event::Apply(object) => Event::Apply(of(object)),
+        Event::Delete(object) => Event::Delete(of(object)),
+        Event::Init => Event::Init,
+        Event::InitApply(object) => Event::InitApply(of(object)),
+        Event::InitDone => Event::InitDone,
+    }
+}

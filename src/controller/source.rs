@@ -1,0 +1,152 @@
+//! Where the credentials come from, followed as it changes.
+//!
+//! The object of the API server is the truth from the moment it is seen: neither a file that a kubelet brings up to date
+//! a minute later nor the object's own absence takes its last good content back.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::{Stream, StreamExt as _};
+use k8s_openapi::api::core::v1::Secret;
+use kube::runtime::watcher::{self, Event};
+use log::{info, warn};
+use tokio::sync::watch;
+use tokio::time::{Instant, MissedTickBehavior, interval};
+
+use super::credentials::{BadCredentials, Credentials, KEY};
+use super::settings::{Local, Source};
+use super::view::content_of;
+
+/// How often a file is looked at.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// What there is to hand out.
+#[derive(Clone, Default)]
+pub struct Current {
+    /// The credentials; none while there are none that can be used.
+    pub credentials: Option<Arc<Credentials>>,
+    /// Whether every source has been asked.
+    pub known: bool,
+    /// What is wrong with the source as it is now, if anything.
+    pub problem: Option<String>,
+}
+
+/// What has been seen of the object.
+enum Object {
+    Unasked,
+    Absent,
+    Seen,
+}
+
+/// Follows the source and publishes what it holds, for as long as somebody listens.
+pub async fn follow(
+    source: Source,
+    objects: impl Stream<Item = Result<Event<Secret>, watcher::Error>>,
+    publish: watch::Sender<Current>,
+) {
+    let place = format!("{}/{}", source.object.0, source.object.1);
+    let mut objects = std::pin::pin!(objects);
+    let mut looks = interval(LOOK);
+    looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let (mut object, mut listed) = (Object::Unasked, false);
+    // A watch that cannot be had says so again and again.
+    let mut said: Option<(String, Instant)> = None;
+    loop {
+        tokio::select! {
+            event = objects.next() => match event {
+                None => return,
+                Some(Ok(Event::Init)) => listed = false,
+                Some(Ok(Event::InitApply(secret) | Event::Apply(secret))) => {
+                    (object, listed) = (Object::Seen, true);
+                    take(read_object(secret), &format!("Secret {place}"), &publish);
+                }
+                Some(Ok(Event::InitDone)) => {
+                    if !listed && matches!(object, Object::Unasked) {
+                        object = Object::Absent;
+                    }
+                    if !listed && matches!(object, Object::Seen) {
+                        gone(&place, &publish);
+                    }
+                    said = None;
+                }
+                Some(Ok(Event::Delete(_))) => gone(&place, &publish),
+                Some(Err(error)) => {
+                    let error = error.to_string();
+                    if said.as_ref().is_none_or(|(before, when)| *before != error || when.elapsed() > Duration::from_mins(10)) {
+                        warn!(error = error.as_str(); "Secret {place} cannot be watched");
+                        said = Some((error.clone(), Instant::now()));
+                    }
+                    // Where there is something else, it need not wait for rights that nobody gives.
+                    if matches!(object, Object::Unasked) && !matches!(source.local, Local::None) {
+                        object = Object::Absent;
+                    }
+                }
+            },
+            _ = looks.tick() => {}
+        }
+        if matches!(object, Object::Absent) {
+            match &source.local {
+                Local::None => absent(&place, &publish),
+                Local::Literal(credentials) => {
+                    take(Ok(credentials.clone()), "CONFIG_DOCKERCONFIGJSON", &publish)
+                }
+                Local::File(path) => take(read_file(path), &path.display().to_string(), &publish),
+            }
+        }
+    }
+}
+
+fn read_object(mut secret: Secret) -> Result<Credentials, String> {
+    let content = content_of(&mut secret).ok_or_else(|| format!("has no key `{KEY}`"))?;
+    Credentials::read(content).map_err(|problem: BadCredentials| problem.to_string())
+}
+
+fn read_file(path: &Path) -> Result<Credentials, String> {
+    let content = std::fs::read(path).map_err(|error| format!("cannot be read: {error}"))?;
+    Credentials::read(content).map_err(|problem| problem.to_string())
+}
+
+/// Publishes new content, or what is wrong with it beside the last good one.
+fn take(read: Result<Credentials, String>, from: &str, publish: &watch::Sender<Current>) {
+    publish.send_if_modified(|current| {
+        let first = !std::mem::replace(&mut current.known, true);
+        match read {
+            Ok(credentials) => {
+                let mended = current.problem.take().is_some();
+                let same =
+                    current.credentials.as_ref().is_some_and(|had| had.digest() == credentials.digest());
+                if !same {
+                    info!("credentials of {from} are to be handed out");
+                    current.credentials = Some(Arc::new(credentials));
+                }
+                !same || mended || first
+            }
+            Err(problem) => problem_is(current, format!("{from} {problem}")) || first,
+        }
+    });
+}
+
+fn absent(place: &str, publish: &watch::Sender<Current>) {
+    publish.send_if_modified(|current| {
+        let first = !std::mem::replace(&mut current.known, true);
+        problem_is(current, format!("Secret {place} does not exist, and there are no other credentials"))
+            || first
+    });
+}
+
+fn gone(place: &str, publish: &watch::Sender<Current>) {
+    publish.send_if_modified(|current| {
+        problem_is(current, format!("Secret {place} is gone; what it held stays"))
+    });
+}
+
+/// Whether that is new.
+fn problem_is(current: &mut Current, problem: String) -> bool {
+    if current.problem.as_ref() == Some(&problem) {
+        return false;
+    }
+    warn!("{problem}");
+    current.problem = Some(problem);
+    true
+}
