@@ -108,7 +108,7 @@ fn mutate(options: &offline::Options) -> ExitCode {
 
 fn controller(flags: Flags) -> ExitCode {
     // Memory that holds credentials is not for a file.
-    drop(setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) }));
+    let _ = setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) });
     let settings = match Settings::load(flags, std::env::vars_os(), io::stderr().is_terminal()) {
         Ok(settings) => settings,
         Err(errors) => {
@@ -121,7 +121,9 @@ fn controller(flags: Flags) -> ExitCode {
     let ended = actix_web::rt::System::new().block_on(async {
         let (stop, again) = signals().map_err(ControllerError::Health)?;
         tokio::select! {
-            ended = run_controller(settings, async { drop(stop.await) }) => ended,
+            ended = run_controller(settings, async {
+                stop.await;
+            }) => ended,
             () = again => std::process::exit(1),
         }
     });
