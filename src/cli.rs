@@ -56,7 +56,7 @@ pub fn run() -> ExitCode {
     match Cli::parse_from(with_two_dashes(std::env::args_os())).command {
         Command::Webhook(WebhookArgs { check }) => webhook(check),
         Command::Mutate(options) => mutate(&options),
-        Command::Controller(flags) => controller(flags),
+        Command::Controller(flags) => controller(&flags),
         Command::Register(options) => register(&options),
     }
 }
@@ -106,7 +106,7 @@ fn mutate(options: &offline::Options) -> ExitCode {
     }
 }
 
-fn controller(flags: Flags) -> ExitCode {
+fn controller(flags: &Flags) -> ExitCode {
     // Memory that holds credentials is not for a file.
     let _ = setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) });
     let settings = match Settings::load(flags, std::env::vars_os(), io::stderr().is_terminal()) {

@@ -15,7 +15,8 @@ macro_rules! variables {
         pub const $list: &[&str] = &[$($name),*];
 
         $(#[$meta])*
-        // Not Debug: some variables are credentials.
+        // Debug for tests only: some variables are credentials.
+        #[cfg_attr(test, derive(Debug))]
         #[derive(Clone, Default, serde::Deserialize)]
         #[allow(missing_docs, reason = "docs/configuration.md documents each variable, once")]
         pub struct $values { $(pub $field: Option<String>,)* }
@@ -89,7 +90,8 @@ impl Known {
         &self,
         environment: impl IntoIterator<Item = (OsString, OsString)>,
     ) -> Result<(V, Vec<Notice>), Vec<ConfigError>> {
-        let (mut known, mut notices, mut errors) = (BTreeMap::new(), Vec::new(), Vec::new());
+        let (mut notices, mut errors) = (Vec::new(), Vec::new());
+        let mut known = BTreeMap::<_, (_, String)>::new();
         for (name, value) in environment {
             let Some(name) = name.to_str() else { continue };
             let Some((name, variable)) = self.find(name) else {
@@ -98,9 +100,11 @@ impl Known {
                 }));
                 continue;
             };
+            let told = |value: &str| {
+                if self.secret.contains(&variable) { "…".to_owned() } else { value.to_owned() }
+            };
             let mut refuse = |value: &str, problem| {
-                let value = if self.secret.contains(&variable) { "…" } else { value };
-                errors.push(ConfigError { variable: name, value: value.to_owned(), problem });
+                errors.push(ConfigError { variable: name, value: told(value), problem });
             };
             let value = match value.into_string() {
                 Ok(value) if value.trim().is_empty() => continue,
@@ -111,7 +115,7 @@ impl Known {
                 }
             };
             if let Some((other, set)) = known.get(variable).filter(|(_, set)| *set != value) {
-                refuse(&value, format!("{other}={set:?} is the same setting; accepted: one of them"));
+                refuse(&value, format!("{other}={:?} is the same setting; accepted: one of them", told(set)));
                 continue;
             }
             if name != variable {

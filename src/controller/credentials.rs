@@ -114,14 +114,14 @@ impl Digest {
     /// What stands for any content, pull secret or not.
     #[must_use]
     pub fn of(content: &[u8]) -> Self {
-        let mut context = Context::new(&SHA256);
+        let mut sum = Context::new(&SHA256);
         match std::str::from_utf8(content).ok().and_then(|text| serde_json::from_str::<&RawValue>(text).ok())
         {
-            Some(json) => digest_json(json, &mut context, 0),
-            None => context.update(content),
+            Some(json) => digest_json(json, &mut sum, 0),
+            None => sum.update(content),
         }
         let mut digest = [0; 32];
-        digest.copy_from_slice(context.finish().as_ref());
+        digest.copy_from_slice(sum.finish().as_ref());
         Self(digest)
     }
 }
@@ -130,22 +130,19 @@ impl Digest {
 const DEPTH: usize = 8;
 
 /// Objects by sorted keys, all else as it is written.
-fn digest_json(json: &RawValue, context: &mut Context, depth: usize) {
-    match object(json).filter(|_| depth < DEPTH) {
-        Some(members) => {
-            context.update(b"{");
-            for (key, value) in members {
-                context.update(&key.len().to_le_bytes());
-                context.update(key.as_bytes());
-                digest_json(value, context, depth + 1);
-            }
-            context.update(b"}");
-        }
-        None => {
-            context.update(&json.get().len().to_le_bytes());
-            context.update(json.get().as_bytes());
-        }
+fn digest_json(json: &RawValue, sum: &mut Context, depth: usize) {
+    let Some(members) = object(json).filter(|_| depth < DEPTH) else {
+        sum.update(&json.get().len().to_le_bytes());
+        sum.update(json.get().as_bytes());
+        return;
+    };
+    sum.update(b"{");
+    for (key, value) in members {
+        sum.update(&key.len().to_le_bytes());
+        sum.update(key.as_bytes());
+        digest_json(value, sum, depth + 1);
     }
+    sum.update(b"}");
 }
 
 #[cfg(test)]

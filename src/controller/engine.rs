@@ -217,7 +217,7 @@ impl Engine {
         for written in all {
             match written {
                 Written::Secret(secret) => {
-                    view.secrets.written(of_secret(*secret, &self.settings.source.object))
+                    view.secrets.written(of_secret(*secret, &self.settings.source.object));
                 }
                 Written::Account(account) => view.accounts.written(of_account(*account)),
                 Written::NoSecret => view.secrets.deleted(namespace, &self.settings.secret),

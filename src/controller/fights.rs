@@ -31,7 +31,7 @@ impl<K: Eq + Hash> Fights<K> {
             return None;
         }
         let fights = repairs.len() >= REPAIRS;
-        oldest.filter(|_| fights).map(|oldest| oldest + WINDOW - now)
+        oldest.filter(|_| fights).map(|oldest| (oldest + WINDOW).saturating_sub(now))
     }
 
     /// Notes a repair.

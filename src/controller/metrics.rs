@@ -151,6 +151,7 @@ impl Metrics {
     }
 
     /// A layer under the API client that counts its requests.
+    #[must_use]
     pub fn counting<S>(&self) -> impl tower::Layer<S, Service = Counted<S>> + use<S> {
         let calls = self.calls.clone();
         tower::layer::layer_fn(move |inner| Counted { inner, calls: calls.clone() })

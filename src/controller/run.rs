@@ -115,8 +115,8 @@ pub async fn run(
     let health = health.map(|port| bind(port, "HEALTH_PORT")).transpose()?;
     let health = health.map(|listener| health_server(&engine, listener)).transpose()?;
 
-    let (changed, changes) = mpsc::unbounded_channel();
-    let watching = future::join(watch_secrets(&engine, &changed), watch_accounts(&engine, &changed));
+    let (touch, touched) = mpsc::unbounded_channel();
+    let watching = future::join(watch_secrets(&engine, &touch), watch_accounts(&engine, &touch));
     let namespaces = watch_namespaces(&engine, writer);
     let election = async {
         match &mut candidate {
@@ -132,7 +132,7 @@ pub async fn run(
     };
     let work = async {
         if engine.settings.task == Task::Keep {
-            keep(&engine, namespaces, changes, stop).await;
+            keep(&engine, namespaces, touched, stop).await;
             return Ok(());
         }
         tokio::select! {

@@ -123,7 +123,7 @@ impl Settings {
     /// # Errors
     /// Every value that cannot be used.
     pub fn load(
-        flags: Flags,
+        flags: &Flags,
         environment: impl IntoIterator<Item = (OsString, OsString)>,
         terminal: bool,
     ) -> Result<Self, Vec<ConfigError>> {
@@ -233,17 +233,15 @@ fn resync(raw: Option<&String>, read: &mut Reader) -> Duration {
     let Some(text) = raw else { return default };
     let parsed = text.trim().parse::<kube::core::Duration>().ok().filter(|time| !time.is_negative());
     let time = parsed.map(Duration::from);
-    match time.filter(|time| (Duration::from_secs(1)..=Duration::from_hours(24)).contains(time)) {
-        Some(time) => time,
-        None => {
-            read.refuse(
-                "CONFIG_LOOP_DURATION",
-                text,
-                "is no time from 1s to 24h; accepted: such as 10s, 1m30s, 1h",
-            );
-            default
-        }
-    }
+    let accepted = Duration::from_secs(1)..=Duration::from_hours(24);
+    time.filter(|time| accepted.contains(time)).unwrap_or_else(|| {
+        read.refuse(
+            "CONFIG_LOOP_DURATION",
+            text,
+            "is no time from 1s to 24h; accepted: such as 10s, 1m30s, 1h",
+        );
+        default
+    })
 }
 
 fn kubeconfig(values: &Values, read: &mut Reader) -> Option<PathBuf> {

@@ -89,7 +89,7 @@ pub async fn follow(
             match &source.local {
                 Local::None => absent(&place, &publish),
                 Local::Literal(credentials) => {
-                    take(Ok(credentials.clone()), "CONFIG_DOCKERCONFIGJSON", &publish)
+                    take(Ok(credentials.clone()), "CONFIG_DOCKERCONFIGJSON", &publish);
                 }
                 Local::File(path) => take(read_file(path), &path.display().to_string(), &publish),
             }

@@ -128,13 +128,16 @@ fn place(metadata: &mut ObjectMeta) -> (String, String, String) {
 }
 
 /// What the plan needs of a Secret. Its content is wiped. `source`: namespace and name of the one that is copied.
+#[must_use]
 pub fn of_secret(mut secret: ApiSecret, source: &(String, String)) -> Seen<Secret> {
     let (namespace, name, resource_version) = place(&mut secret.metadata);
     let data = secret.data.get_or_insert_default();
     let ours = secret.type_.as_deref() == Some(TYPE);
     let content = data.get(KEY).map(|content| Digest::of(&content.0));
     let extra_keys: Vec<_> = data.keys().filter(|key| *key != KEY).cloned().collect();
-    data.values_mut().for_each(|content| content.0.zeroize());
+    for content in data.values_mut() {
+        content.0.zeroize();
+    }
     let fact = Secret {
         uid: secret.metadata.uid.take().unwrap_or_default(),
         resource_version,
@@ -162,6 +165,7 @@ fn owner(metadata: &ObjectMeta, place: (&str, &str), source: &(String, String)) 
 }
 
 /// What the plan needs of a ServiceAccount.
+#[must_use]
 pub fn of_account(mut account: ServiceAccount) -> Seen<Account> {
     let (namespace, name, resource_version) = place(&mut account.metadata);
     let references = account.image_pull_secrets.unwrap_or_default().into_iter();
@@ -180,11 +184,14 @@ pub fn of_account(mut account: ServiceAccount) -> Seen<Account> {
 pub fn content_of(secret: &mut ApiSecret) -> Option<Vec<u8>> {
     let data = secret.data.as_mut()?;
     let content = data.remove(KEY).map(|content| content.0);
-    data.values_mut().for_each(|other| other.0.zeroize());
+    for other in data.values_mut() {
+        other.0.zeroize();
+    }
     content
 }
 
 /// As the API server takes it.
+#[must_use]
 pub fn encoded(content: &[u8]) -> String {
     base64::engine::general_purpose::STANDARD.encode(content)
 }
