@@ -56,6 +56,13 @@ fn nothing_set_changes_nothing_and_serves_on_the_usual_ports() {
             "SHUTDOWN_TIMEOUT_SECONDS=20",
             "MAX_BODY_BYTES=25165824",
             "MAX_BUFFERED_BYTES=201326592",
+            "CONFIG_TARGET_IMAGE_PULL_SECRET_NAME=",
+            "CONFIG_SERVICE_ACCOUNTS=default",
+            "CONFIG_ALL_SERVICE_ACCOUNTS=false",
+            "CONFIG_EXCLUDE_NAMESPACES=kube-system,kube-public",
+            "CONFIG_SOURCE_IMAGE_PULL_SECRET_NAME=",
+            "CONFIG_SOURCE_IMAGE_PULL_SECRET_NAMESPACE=default",
+            "CONFIG_IGNORE_SECRET_CREATION_ERROR=false",
         ]
     );
 }

@@ -115,7 +115,7 @@ fn metrics_count_what_was_admitted() {
         ("pods", "other", "unsupported", "1"),
         ("pods", "CREATE", "exempt", "1"),
         ("pods", "CREATE", "denied", "1"),
-        ("other", "CREATE", "unsupported", "1"),
+        ("serviceaccounts", "CREATE", "unsupported", "1"),
         ("other", "other", "unsupported_media_type", "1"),
     ] {
         let labels = format!(r#"resource="{resource}",operation="{operation}",outcome="{outcome}""#);
