@@ -11,7 +11,7 @@ use kube::Client;
 use kube::core::PartialObjectMeta;
 use kube::runtime::controller::Action as Next;
 use kube::runtime::events::{Event, EventType, Recorder};
-use kube::runtime::reflector::Store;
+use kube::runtime::reflector::{ObjectRef, Store};
 use log::{debug, info, warn};
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -316,6 +316,14 @@ impl Engine {
             }
         }
         Next::requeue(backoff)
+    }
+
+    /// Forgets what is of no use any more.
+    pub(super) fn tidy(&self) {
+        lock(&self.fights).forget(now());
+        let gone = |name: &str| self.namespaces.get(&ObjectRef::new(name)).is_none();
+        lock(&self.failures).retain(|namespace, _| !gone(namespace));
+        lock(&self.said).retain(|place, _| !gone(place.split('/').next().unwrap_or_default()));
     }
 
     /// How things stand, by planning for every namespace.

@@ -63,7 +63,8 @@ impl Leadership {
     fn set(&self, until: Duration) {
         self.until.store(millis(until), Ordering::Release);
         let holds = !until.is_zero();
-        if self.changed.send_replace(holds) != holds {
+        let news = self.changed.send_if_modified(|held| std::mem::replace(held, holds) != holds);
+        if news {
             info!("{}", if holds { "leading" } else { "not leading any more" });
         }
     }

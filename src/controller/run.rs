@@ -191,6 +191,7 @@ async fn keep(
         told(engine.leadership.changes()).boxed(),
     ])
     .flat_map(move |()| {
+        all.tidy();
         let all = all.namespaces.state();
         stream::iter(all.into_iter().map(|namespace| ObjectRef::from_obj(&*namespace)))
     });
