@@ -13,3 +13,4 @@ pub mod run;
 pub mod settings;
 pub mod source;
 pub mod view;
+pub mod watches;

@@ -20,9 +20,4 @@ impl Repeats {
         }
         !known
     }
-
-    /// All is well again.
-    pub fn clear(&mut self) {
-        self.0 = None;
-    }
 }

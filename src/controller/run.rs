@@ -7,7 +7,6 @@
 //! ```
 
 use std::convert::Infallible;
-use std::fmt::Debug;
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,11 +19,10 @@ use kube::runtime::WatchStreamExt as _;
 use kube::runtime::controller::{Config as ControllerConfig, applier};
 use kube::runtime::events::{Recorder, Reporter};
 use kube::runtime::reflector::{self, ObjectRef};
-use kube::runtime::watcher::{self, Config, Event, watcher};
-use kube::{Api, Client, Resource};
+use kube::runtime::watcher::{self, Event};
+use kube::Api;
 use log::{info, warn};
 use ring::rand::{SecureRandom as _, SystemRandom};
-use serde::de::DeserializeOwned;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{interval, sleep, timeout};
 
@@ -37,13 +35,12 @@ use super::repeats::Repeats;
 use super::settings::{Settings, Source, Task};
 use super::source::{Current, follow};
 use super::view::{Seen, of_account, of_secret};
+use super::watches::{complain, each, events};
 use crate::api_server::{ClientError, config, no_client};
 use crate::http_server::{BindError, Probed, bind, health};
 
 /// Namespaces that are worked on at the same time.
 const CONCURRENCY: u16 = 16;
-/// A watch is begun anew so often, since one whose other end has gone looks like one that has nothing to tell.
-const WATCH_SECONDS: u32 = 120;
 /// How long a task that ends waits for the API server and for its turn.
 const PATIENCE: Duration = Duration::from_mins(2);
 /// How often a task that ends tries a namespace.
@@ -99,7 +96,8 @@ pub async fn run(
     let (publish, current) = watch::channel(Current::default());
     let source = std::mem::replace(&mut settings.source.local, super::settings::Local::None);
     let source = Source { object: settings.source.object.clone(), local: source };
-    let source_object = one(&client, Some(&source.object.0), Some(&source.object.1));
+    let source_api = Api::<ApiSecret>::namespaced(client.clone(), &source.object.0);
+    let source_object = events(source_api, Some(&source.object.1), settings.resync);
     let following = follow(source, source_object, publish);
 
     let (reader, writer) = reflector::store();
@@ -255,52 +253,26 @@ fn received<T: Send + 'static>(mut receiver: mpsc::UnboundedReceiver<T>) -> impl
     stream::poll_fn(move |context| receiver.poll_recv(context))
 }
 
-/// A watch of all objects, of those in a namespace, or of the one with a name: all that rights for that name allow.
-fn one<K>(
-    client: &Client,
-    namespace: Option<&str>,
-    name: Option<&str>,
-) -> impl Stream<Item = Result<Event<K>, watcher::Error>> + Send + use<K>
-where
-    K: Resource<Scope = kube::core::NamespaceResourceScope, DynamicType = ()>
-        + Clone
-        + DeserializeOwned
-        + Debug
-        + Send
-        + 'static,
-{
-    let api = match namespace {
-        Some(namespace) => Api::namespaced(client.clone(), namespace),
-        None => Api::all(client.clone()),
-    };
-    let config = Config::default().timeout(WATCH_SECONDS);
-    let config = match name {
-        Some(name) => config.fields(&format!("metadata.name={name}")),
-        None => config,
-    };
-    watcher(api, config).default_backoff()
-}
-
 fn watch_namespaces(
     engine: &Arc<Engine>,
     writer: reflector::store::Writer<Watching>,
 ) -> impl Stream<Item = Result<Watching, watcher::Error>> + Send + use<> {
     let api = Api::<Watching>::all(engine.client.clone());
     let (engine, mut complaints) = (Arc::clone(engine), Repeats::default());
-    watcher(api, Config::default().timeout(WATCH_SECONDS))
-        .default_backoff()
+    events(api, None, engine.settings.resync)
         .modify(|namespace| namespace.metadata.managed_fields = None)
         .reflect(writer)
         .inspect(move |event| match event {
             Ok(Event::InitDone) => engine.listed(Kind::Namespaces),
-            Ok(_) => complaints.clear(),
+            Ok(_) => {}
             Err(error) => complain(&mut complaints, "Namespaces", error),
         })
         .touched_objects()
 }
 
 async fn watch_secrets(engine: &Arc<Engine>, changed: &mpsc::UnboundedSender<ObjectRef<Watching>>) {
-    let secrets = one::<ApiSecret>(&engine.client, None, Some(&engine.settings.secret));
+    let api = Api::<ApiSecret>::all(engine.client.clone());
+    let secrets = events(api, Some(&engine.settings.secret), engine.settings.resync);
     let source = engine.settings.source.object.clone();
     let seen = secrets.map(move |event| event.map(|event| each(event, |secret| of_secret(secret, &source))));
     let see = |view: &mut View, event: Event<Seen<Secret>>| view.secrets.see(event);
@@ -308,7 +280,8 @@ async fn watch_secrets(engine: &Arc<Engine>, changed: &mpsc::UnboundedSender<Obj
 }
 
 async fn watch_accounts(engine: &Arc<Engine>, changed: &mpsc::UnboundedSender<ObjectRef<Watching>>) {
-    let accounts = one::<ServiceAccount>(&engine.client, None, engine.settings.account.as_deref());
+    let api = Api::<ServiceAccount>::all(engine.client.clone());
+    let accounts = events(api, engine.settings.account.as_deref(), engine.settings.resync);
     let seen = accounts.map(|event| event.map(|event| each(event, of_account)));
     let see = |view: &mut View, event: Event<Seen<Account>>| view.accounts.see(event);
     pump(engine, seen, Kind::Accounts, see, changed).await;
@@ -332,7 +305,6 @@ async fn pump<T>(
                 if whole {
                     engine.listed(kind);
                 }
-                complaints.clear();
                 for namespace in namespaces {
                     // Nobody listens where a task ends.
                     let _ = changed.send(ObjectRef::new(&namespace));
@@ -343,22 +315,5 @@ async fn pump<T>(
                 complain(&mut complaints, what, &error);
             }
         }
-    }
-}
-
-fn complain(complaints: &mut Repeats, what: &str, error: &watcher::Error) {
-    let error = error.to_string();
-    if complaints.is_news(&error) {
-        warn!(error = error.as_str(); "{what} cannot be watched; it is tried again");
-    }
-}
-
-fn each<K, T>(event: Event<K>, mut of: impl FnMut(K) -> T) -> Event<T> {
-    match event {
-        Event::Apply(object) => Event::Apply(of(object)),
-        Event::Delete(object) => Event::Delete(of(object)),
-        Event::Init => Event::Init,
-        Event::InitApply(object) => Event::InitApply(of(object)),
-        Event::InitDone => Event::InitDone,
     }
 }

@@ -12,11 +12,13 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::runtime::watcher::{self, Event};
 use log::{info, warn};
 use tokio::sync::watch;
-use tokio::time::{Instant, MissedTickBehavior, interval};
+use tokio::time::{MissedTickBehavior, interval};
 
 use super::credentials::{BadCredentials, Credentials, KEY};
+use super::repeats::Repeats;
 use super::settings::{Local, Source};
 use super::view::content_of;
+use super::watches::complain;
 
 /// How often a file is looked at.
 const LOOK: Duration = Duration::from_secs(1);
@@ -50,8 +52,7 @@ pub async fn follow(
     let mut looks = interval(LOOK);
     looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let (mut object, mut listed) = (Object::Unasked, false);
-    // A watch that cannot be had says so again and again.
-    let mut said: Option<(String, Instant)> = None;
+    let mut complaints = Repeats::default();
     loop {
         tokio::select! {
             event = objects.next() => match event {
@@ -68,17 +69,13 @@ pub async fn follow(
                     if !listed && matches!(object, Object::Seen) {
                         gone(&place, &publish);
                     }
-                    said = None;
                 }
                 Some(Ok(Event::Delete(_))) => gone(&place, &publish),
                 Some(Err(error)) => {
-                    let error = error.to_string();
-                    if said.as_ref().is_none_or(|(before, when)| *before != error || when.elapsed() > Duration::from_mins(10)) {
-                        warn!(error = error.as_str(); "Secret {place} cannot be watched");
-                        said = Some((error.clone(), Instant::now()));
-                    }
-                    // Where there is something else, it need not wait for rights that nobody gives.
-                    if matches!(object, Object::Unasked) && !matches!(source.local, Local::None) {
+                    complain(&mut complaints, &format!("Secret {place}"), &error);
+                    // Where there is something else, it need not wait for rights that nobody gives. For an API
+                    // server that fails it does wait: what is local may be older.
+                    if matches!(object, Object::Unasked) && is_forbidden(&error) {
                         object = Object::Absent;
                     }
                 }
@@ -95,6 +92,10 @@ pub async fn follow(
             }
         }
     }
+}
+
+fn is_forbidden(error: &watcher::Error) -> bool {
+    matches!(error, watcher::Error::InitialListFailed(kube::Error::Api(status)) if status.code == 403)
 }
 
 fn read_object(mut secret: Secret) -> Result<Credentials, String> {
