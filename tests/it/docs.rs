@@ -11,6 +11,7 @@ use pullgate::answer::answer;
 use pullgate::config::{Config, VARIABLES, load_policy, notices};
 use pullgate::image::analysis::Notice;
 use pullgate::image::{Decision, Malformed};
+use pullgate::controller::metrics::Counts;
 use pullgate::metrics::{Metrics, ReloadOutcome};
 use pullgate::mutate::ImageOutcome;
 use pullgate::patch::Mutator;
@@ -217,29 +218,27 @@ fn documented_warnings_give_reasons_that_exist() {
 
 #[test]
 fn documented_metrics_are_those_that_exist() {
+    let webhook = Metrics::default();
+    webhook.call(Resource::Pods, Verb::Create, pullgate::metrics::CallOutcome::BadRequest);
+    let controller = pullgate::controller::metrics::Metrics::default();
     let text = read("docs/metrics.md");
-    let metrics = Metrics::default();
-    metrics.call(Resource::Pods, Verb::Create, pullgate::metrics::CallOutcome::BadRequest);
-    let encoded = metrics.encode().unwrap();
-    let exist: BTreeSet<(String, &str)> = encoded
-        .lines()
-        .filter_map(|line| line.strip_prefix("# TYPE ")?.split_once(' '))
-        .map(|(name, kind)| {
+    let documented = tables(&text, "| metric | kind |").into_iter().map(|(_, rows)| {
+        rows.iter().map(|row| (code(row[0]).to_owned(), row[1])).collect::<BTreeSet<_>>()
+    });
+    let encoded = [webhook.encode().unwrap(), controller.encode(Counts::default(), true, true).unwrap()];
+    let exist = encoded.iter().map(|text| {
+        let types = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split_once(' '));
+        let named = types.map(|(name, kind)| {
             let suffix = match kind {
                 "counter" => "_total",
                 "info" => "_info",
                 _ => "",
             };
             (format!("{name}{suffix}"), kind)
-        })
-        .collect();
-    let documented = tables(&text, "| metric | kind |")
-        .remove(0)
-        .1
-        .iter()
-        .map(|row| (code(row[0]).to_owned(), row[1]))
-        .collect();
-    assert_eq!(exist, documented);
+        });
+        named.collect::<BTreeSet<_>>()
+    });
+    assert_eq!(documented.collect::<Vec<_>>(), exist.collect::<Vec<_>>());
 }
 
 #[test]
