@@ -1,4 +1,5 @@
-# The image without arguments is the webhook.
+# The image without arguments is the webhook. `--target controller` makes the same image with another command, for
+# Deployments of the controller that give no arguments, or flags only.
 #
 # The runtime stage is empty but for one static binary: nothing to patch, nothing to run for an intruder, no base
 # image to trust. The binary is linked statically, against glibc rather than musl, whose allocator is slow when several
@@ -20,7 +21,7 @@ RUN find src -name '*.rs' -exec touch {} + \
  && cargo build --release --locked --target "$(cat /target)" \
  && cp "target/$(cat /target)/release/pullgate" /pullgate
 
-FROM scratch
+FROM scratch AS program
 ARG VERSION=unknown
 ARG REVISION=unknown
 LABEL org.opencontainers.image.title="pullgate" \
@@ -31,6 +32,14 @@ LABEL org.opencontainers.image.title="pullgate" \
 COPY --from=build /pullgate /pullgate
 # A number, so that the kubelet can tell that it is not root.
 USER 65532:65532
+
+FROM program AS controller
+# Health and metrics.
+EXPOSE 8080
+ENTRYPOINT ["/pullgate", "controller"]
+
+# The last one is what is built where no target is named.
+FROM program AS webhook
 # 8443: admission reviews over TLS. 8080: health and metrics.
 EXPOSE 8443 8080
 ENTRYPOINT ["/pullgate"]

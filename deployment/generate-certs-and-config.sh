@@ -23,20 +23,26 @@ Options that may also be given as a variable (IMAGE, NAMESPACE, REPLICAS, OUT, .
   --out FOLDER                    where to write, relative to the current folder (generated)
   --failure-policy Fail|Ignore    what becomes of a Pod while no replica answers (Fail)
   --register at-once|when-ready   by `kubectl apply` itself, or by a Job that waits for a replica (at-once)
-  --deployment-pull-secret NAME   Secret, in that namespace, with which the webhook's own image is pulled
+  --deployment-pull-secret NAME   Secret, in that namespace, with which pullgate's own image is pulled
+  --controller no|yes|only        also the controller, which puts a pull secret into namespaces; or that alone (no)
 
 Other options:
-  --set NAME=VALUE                a setting of the webhook; wins over the variable NAME, empty unsets it
+  --set NAME=VALUE                a setting; wins over the variable NAME, empty unsets it
   --days N                        days that a new certificate is valid (365)
   --renew                         issue a new certificate from the same CA
   --renew-ca                      issue a new CA too; the one before it stays trusted
   --check                         write nothing; refuse what would be refused, else print the settings as they
-                                  would reach the webhook
+                                  would reach webhook and controller
   -h, --help                      this text
 
 Settings of the webhook, each taken from --set or from the variable of its name:
 USAGE
-  setting_names | fold -s -w 96 | sed 's/^/  /'
+  names_of settings | fold -s -w 96 | sed 's/^/  /'
+  cat <<'USAGE'
+
+Those of the controller, and of both, likewise:
+USAGE
+  names_of controller_settings | fold -s -w 96 | sed 's/^/  /'
   cat <<'USAGE'
 
 A second run keeps the CA, and the certificate while it is valid for the namespace: the same input
@@ -70,19 +76,55 @@ SHUTDOWN_DELAY_SECONDS number 0 3600
 SHUTDOWN_TIMEOUT_SECONDS number 0 3600
 MAX_BODY_BYTES number 1 1073741824
 MAX_BUFFERED_BYTES number 1 68719476736
+CONFIG_TARGET_IMAGE_PULL_SECRET_NAME secret
+CONFIG_SERVICE_ACCOUNTS accounts
+CONFIG_ALL_SERVICE_ACCOUNTS boolean
+CONFIG_EXCLUDE_NAMESPACES namespaces
+CONFIG_SOURCE_IMAGE_PULL_SECRET_NAME secret
+CONFIG_SOURCE_IMAGE_PULL_SECRET_NAMESPACE namespace
+CONFIG_IGNORE_SECRET_CREATION_ERROR boolean
 PORT number 1024 65535 (not every node lets a container that is not root bind a lower port)
 HEALTH_PORT number 1024 65535 (no lower one, see PORT, and not off, since the probes ask it)
 SETTINGS
 }
 
-# The names alone, on one line.
-setting_names() { settings | awk '{ printf "%s%s", separator, $1; separator = " " } END { print "" }'; }
+# The controller's. It has others, but neither a file nor a literal with credentials belongs into these manifests.
+controller_settings() {
+  cat <<CONTROLLER_SETTINGS
+CONFIG_SECRETNAME secret
+CONFIG_SECRET_NAMESPACE namespace
+CONFIG_SOURCE_IMAGE_PULL_SECRET_NAME secret
+CONFIG_SERVICEACCOUNTS accounts
+CONFIG_ALLSERVICEACCOUNT boolean
+CONFIG_EXCLUDED_NAMESPACES namespaces
+CONFIG_FORCE boolean
+CONFIG_MANAGEDONLY boolean
+LOG_LEVEL any_case trace debug info warn error fatal
+LOG_FORMAT any_case text json
+HEALTH_PORT number 1024 65535 (the probes ask it)
+CONTROLLER_SETTINGS
+}
+
+# What the webhook calls a setting of the controller.
+counterpart() {
+  case $1 in
+    (CONFIG_SECRETNAME) echo CONFIG_TARGET_IMAGE_PULL_SECRET_NAME ;;
+    (CONFIG_SECRET_NAMESPACE) echo CONFIG_SOURCE_IMAGE_PULL_SECRET_NAMESPACE ;;
+    (CONFIG_SERVICEACCOUNTS) echo CONFIG_SERVICE_ACCOUNTS ;;
+    (CONFIG_ALLSERVICEACCOUNT) echo CONFIG_ALL_SERVICE_ACCOUNTS ;;
+    (CONFIG_EXCLUDED_NAMESPACES) echo CONFIG_EXCLUDE_NAMESPACES ;;
+  esac
+}
+
+# The names alone, on one line: names_of settings.
+names_of() { "$1" | awk '{ printf "%s%s", separator, $1; separator = " " } END { print "" }'; }
 
 # --set NAME=VALUE becomes the variable NAME.
 set_setting() {
-  local name=${1%%=*}
+  local name=${1%%=*} known
+  known="$(names_of settings) $(names_of controller_settings)"
   [[ $1 == *=* ]] || fail "--set $1: expected NAME=VALUE"
-  [[ $name =~ ^[A-Z_]+$ && " $(setting_names) TLS_CERT_FILE TLS_KEY_FILE TLS_SELF_SIGNED " == *" $name "* ]] || fail "--set $name: no such setting; there are: $(setting_names)"
+  [[ $name =~ ^[A-Z_]+$ && " $known TLS_CERT_FILE TLS_KEY_FILE TLS_SELF_SIGNED " == *" $name "* ]] || fail "--set $name: no such setting; there are: $known"
   export "$name=${1#*=}"
 }
 
@@ -92,23 +134,52 @@ check() { [[ $2 =~ ^($3)$ ]] || fail "$1=\"${2//[!\ -~]/?}\": expected $4"; }
 # Fixed by the manifests, which mount the certificate there.
 check_fixed() { [ -z "${!1-}" ] || [ "${!1}" = "$2" ] || fail "$1=\"${!1}\": the manifests need it to be \"$2\"; unset it"; }
 
-# Leaves in each setting what the webhook would read, and makes $given (the names of those that are set) and $env
-# (their entries in the Deployment).
-read_settings() {
+# take LIST: leaves in each of its settings what the program would read, and in $taken the names of those that are set.
+take() {
   local checked line name value
-  checked=$(settings | awk -f "$here/settings.awk") || fail "${checked:-settings.awk, beside this script, cannot be run}"
-  given=''
+  checked=$("$1" | awk -f "$here/settings.awk") || fail "${checked:-settings.awk, beside this script, cannot be run}"
+  taken=''
   while IFS= read -r line; do
     name=${line%%=*} value=${line#*=}
     printf -v "$name" %s "$value"
-    [ -z "$value" ] || given="$given $name"
+    [ -z "$value" ] || taken="$taken $name"
   done <<< "$checked"
-  env=$(for name in $given; do printf -- '- name: %s\n  value: "%s"\n' "$name" "${!name}"; done)
+}
+
+# Makes $given (the settings of the webhook) and $controller_given.
+read_settings() {
+  given='' controller_given=''
+  take settings
+  [ "$controller" = only ] || given=$taken
   [ "${PORT:-8443}" != "${HEALTH_PORT:-8080}" ] || fail "PORT and HEALTH_PORT are both ${PORT:-8443}: they must differ"
   check_fixed TLS_CERT_FILE /run/secrets/tls/webhook-server-tls.crt
   check_fixed TLS_KEY_FILE /run/secrets/tls/webhook-server-tls.key
   check_fixed TLS_SELF_SIGNED false
+  [ "$controller" = no ] || read_controller_settings
 }
+
+# What webhook and controller have to agree about needs to be said only once, under either name.
+read_controller_settings() {
+  local name other
+  take controller_settings
+  for name in $(names_of controller_settings); do
+    other=$(counterpart "$name")
+    [ -n "$other" ] || continue
+    [ -z "${!name}" ] || [ -z "${!other}" ] || [ "${!name}" = "${!other}" ] || fail "$name=\"${!name}\": $other=\"${!other}\" is the same setting; expected one of them, or the same value"
+    if [ -z "${!name}" ]; then
+      printf -v "$name" %s "${!other}"
+    elif [ -z "${!other}" ] && [ -n "$CONFIG_TARGET_IMAGE_PULL_SECRET_NAME" ] && [ -n "$given" ]; then
+      printf -v "$other" %s "${!name}"
+      given="$given $other"
+    fi
+  done
+  CONFIG_SECRETNAME=${CONFIG_SECRETNAME:-image-pull-secret}
+  CONFIG_SECRET_NAMESPACE=${CONFIG_SECRET_NAMESPACE:-$namespace}
+  for name in $(names_of controller_settings); do [ -z "${!name}" ] || controller_given="$controller_given $name"; done
+}
+
+# The entries of a container's environment.
+environment() { for name in $1; do printf -- '- name: %s\n  value: "%s"\n' "$name" "${!name}"; done; }
 
 read_options() {
   local option value
@@ -120,8 +191,8 @@ read_options() {
       (--renew) renew=certificate; continue ;;
       (--renew-ca) renew=ca; continue ;;
       (--check) check_only=yes; continue ;;
-      (--image=* | --namespace=* | --replicas=* | --out=* | --failure-policy=* | --register=* | --deployment-pull-secret=* | --days=* | --set=*) value=${option#*=} option=${option%%=*} ;;
-      (--image | --namespace | --replicas | --out | --failure-policy | --register | --deployment-pull-secret | --days | --set)
+      (--image=* | --namespace=* | --replicas=* | --out=* | --failure-policy=* | --register=* | --deployment-pull-secret=* | --controller=* | --days=* | --set=*) value=${option#*=} option=${option%%=*} ;;
+      (--image | --namespace | --replicas | --out | --failure-policy | --register | --deployment-pull-secret | --controller | --days | --set)
         [ $# -gt 0 ] || fail "$option: expected a value after it"
         value=$1
         shift ;;
@@ -135,6 +206,7 @@ read_options() {
       (--failure-policy) failure_policy=$value ;;
       (--register) register=$value ;;
       (--deployment-pull-secret) pull_secret=$value ;;
+      (--controller) controller=$value ;;
       (--days) days=$value ;;
       (--set) set_setting "$value" ;;
     esac
@@ -152,6 +224,7 @@ check_parameters() {
   check REPLICAS "$replicas" '[1-9][0-9]{0,2}' "a number from 1 to 999"
   check FAILURE_POLICY "$failure_policy" 'Fail|Ignore' "Fail or Ignore"
   check REGISTER "$register" 'at-once|when-ready' "at-once or when-ready"
+  check CONTROLLER "$controller" 'no|yes|only' "no, yes or only"
   [ -z "$pull_secret" ] || check DEPLOYMENT_PULL_SECRET "$pull_secret" "$label(\.$label)*" "the name of a Secret"
   check --days "$days" '[1-9][0-9]{0,3}' "a number from 1 to 9999"
   [ -n "$out" ] || fail "OUT is empty: name the folder to write"
@@ -283,39 +356,68 @@ fill() {
   ' "$1"
 }
 
-# The variables of the templates, from settings, parameters and certificates.
-template_variables() {
+# The variables of the templates of the webhook, from settings, parameters and certificates.
+webhook_variables() {
   local bytes=${MAX_BUFFERED_BYTES:-201326592} # 192 MiB, as the webhook has it
-  export namespace replicas image pull_secret failure_policy env
-  export tls_crt tls_key ca_bundle port health_port grace_period memory_limit excluded_namespaces pods claims
+  export replicas failure_policy env tls_crt tls_key ca_bundle port grace_period memory_limit
+  export excluded_namespaces accounts_excluded_namespaces pods claims accounts
+  env=$(environment "$given")
   tls_crt=$(openssl base64 -A -in "$work/$certificate")
   tls_key=$(openssl base64 -A -in "$work/$key")
   ca_bundle=$(openssl base64 -A -in "$work/ca.crt")
   port=${PORT:-8443}
-  health_port=${HEALTH_PORT:-8080}
   # The drain and its hard bound are over before the kubelet kills.
   grace_period=$((${SHUTDOWN_DELAY_SECONDS:-10} + ${SHUTDOWN_TIMEOUT_SECONDS:-20} + 5))
   # Twice the bodies that may be in memory at a time: what is decoded from them needs room too.
   memory_limit=$(((bytes + 524287) / 524288))
   [ "$memory_limit" -ge 128 ] || memory_limit=128
-  excluded_namespaces=$({ printf '%s\n' "$namespace" kube-system; tr ',' '\n' <<< "$EXCLUDE_NAMESPACES"; } | awk '$0 != "" && !seen[$0]++ { print "- \"" $0 "\"" }')
+  excluded_namespaces=$(list_of "$namespace,kube-system,$EXCLUDE_NAMESPACES")
+  accounts_excluded_namespaces=$(list_of "$namespace,${CONFIG_EXCLUDE_NAMESPACES:-kube-system,kube-public}")
   # Only what the settings can change is sent to the webhook.
   claims=$DEFAULT_STORAGE_CLASS
+  accounts=$CONFIG_TARGET_IMAGE_PULL_SECRET_NAME
   pods=$REGISTRY$REGISTRY_MAP$IMAGE_PULL_SECRET
   [ "$FORCE_IMAGE_PULL_POLICY" != true ] || pods=yes
-  if [ -z "$pods$claims" ]; then
-    warn "the webhook has nothing to do: set REGISTRY, REGISTRY_MAP, IMAGE_PULL_SECRET, FORCE_IMAGE_PULL_POLICY or DEFAULT_STORAGE_CLASS"
+  if [ -z "$pods$claims$accounts" ]; then
+    warn "the webhook has nothing to do: set REGISTRY, REGISTRY_MAP, IMAGE_PULL_SECRET, FORCE_IMAGE_PULL_POLICY, DEFAULT_STORAGE_CLASS or CONFIG_TARGET_IMAGE_PULL_SECRET_NAME"
     pods=yes
   fi
 }
 
-# manifest NAME: from its template, in $work.
-manifest() { fill "$here/$1.yaml.tmpl" > "$work/$1.yaml"; }
+# Those of the templates of the controller.
+controller_variables() {
+  export controller_replicas controller_env controller_secret controller_account='' controller_source='' controller_source_namespace
+  controller_env=$(environment "$controller_given"; printf -- '- name: ENABLE_LEADER_ELECTION\n  value: "true"\n')
+  # More than two would only wait.
+  controller_replicas=$((replicas < 2 ? replicas : 2))
+  controller_secret=$CONFIG_SECRETNAME
+  controller_source_namespace=$CONFIG_SECRET_NAMESPACE
+  [ "${CONFIG_SOURCE_IMAGE_PULL_SECRET_NAME:-$CONFIG_SECRETNAME}" = "$CONFIG_SECRETNAME" ] || controller_source=$CONFIG_SOURCE_IMAGE_PULL_SECRET_NAME
+  # Where one account is named, rights to all are not needed.
+  case $CONFIG_ALLSERVICEACCOUNT${CONFIG_SERVICEACCOUNTS:-default} in
+    (true* | *[,*?]*) ;;
+    (*) controller_account=${CONFIG_SERVICEACCOUNTS:-default} ;;
+  esac
+}
+
+# list_of A,B,A: a list of YAML, each once.
+list_of() { tr ',' '\n' <<< "$1" | awk '$0 != "" && !seen[$0]++ { print "- \"" $0 "\"" }'; }
+
+# manifest NAME [FILE]: from its template, in $work.
+manifest() { fill "$here/$1.yaml.tmpl" > "$work/${2:-$1.yaml}"; }
+
+manifests() {
+  export namespace image pull_secret health_port=${HEALTH_PORT:-8080} webhook=''
+  [ "$controller" = only ] || webhook=yes
+  manifest 10-namespace
+  [ -z "$webhook" ] || webhook_manifests
+  [ "$controller" = no ] || controller_manifests
+}
 
 # The registration is a manifest like the others, or what a Job is given to apply when a replica is ready.
-manifests() {
+webhook_manifests() {
   export registration='' checksum=''
-  manifest 10-namespace
+  webhook_variables
   manifest 20-certificate
   manifest 40-webhook-configuration
   if [ "$register" = when-ready ]; then
@@ -327,6 +429,13 @@ manifests() {
     manifest 40-register
   fi
   manifest 30-deployment
+}
+
+controller_manifests() {
+  controller_variables
+  manifest 35-controller
+  mkdir "$work/uninstall"
+  manifest uninstall-controller "$uninstall_file"
 }
 
 # --- the folder --------------------------------------------------------------------------------------
@@ -346,37 +455,45 @@ open_folder() {
 
 # All is made in $work first and then renamed into place, so that a run that fails leaves the files of the last one.
 move_into_place() {
-  local file
+  local file left=''
   for file in ca.key ca.crt "$key" "$certificate"; do [ ! -e "$work/$file" ] || mv -f "$work/$file" "$out/certs/$file"; done
-  # What only the other way to register has.
-  if [ "$register" = when-ready ]; then
-    rm -f "$out/40-webhook-configuration.yaml"
-    mkdir -p "$out/registration"
-    mv -f "$work/$registration_file" "$out/$registration_file"
-  elif [ -e "$out/40-register.yaml" ]; then
-    rm -f "$out/40-register.yaml" "$out/$registration_file"
-    rmdir "$out/registration" 2> /dev/null || true
-    warn "the way to register has changed: what was for the Job stays in the cluster; docs/install.md says how it is removed"
-  fi
-  for file in "$work"/*.yaml; do mv -f "$file" "$out/"; done
+  for file in 10-namespace.yaml 20-certificate.yaml 30-deployment.yaml 35-controller.yaml 40-register.yaml 40-webhook-configuration.yaml "$registration_file" "$uninstall_file"; do
+    if [ -e "$work/$file" ]; then
+      case $file in (*/*) mkdir -p "$out/${file%/*}" ;; esac
+      mv -f "$work/$file" "$out/$file"
+    elif [ -e "$out/$file" ]; then
+      # Of an earlier run with other options.
+      rm -f "$out/$file"
+      case $file in (*/*) rmdir "$out/${file%/*}" 2> /dev/null || true ;; esac
+      left="$left $file"
+    fi
+  done
+  case $left in
+    (*30-deployment.yaml*) warn "the webhook is left out: what is in the cluster of it stays; docs/install.md says how it is removed" ;;
+    (*40-register.yaml*) warn "the way to register has changed: what was for the Job stays in the cluster; docs/install.md says how it is removed" ;;
+  esac
+  case $left in (*35-controller.yaml*) warn "the controller is left out: what is in the cluster of it stays, and so do its copies; docs/install.md says how they are removed" ;; esac
 }
 
 image=${IMAGE-} namespace=${NAMESPACE:-pullgate} replicas=${REPLICAS:-2} out=${OUT-generated}
-failure_policy=${FAILURE_POLICY:-Fail} register=${REGISTER:-at-once} pull_secret=${DEPLOYMENT_PULL_SECRET-} days=365 renew='' check_only=''
-key=webhook-server-tls.key certificate=webhook-server-tls.crt registration_file=registration/webhook-configuration.yaml
+failure_policy=${FAILURE_POLICY:-Fail} register=${REGISTER:-at-once} controller=${CONTROLLER:-no} pull_secret=${DEPLOYMENT_PULL_SECRET-} days=365 renew='' check_only=''
+key=webhook-server-tls.key certificate=webhook-server-tls.crt registration_file=registration/webhook-configuration.yaml uninstall_file=uninstall/controller.yaml
 read_options "$@"
 check_parameters
 read_settings
 if [ -n "$check_only" ]; then
-  for name in $given; do printf '%s=%s\n' "$name" "${!name}"; done
+  # Both have some of them.
+  for name in $given $controller_given; do printf '%s=%s\n' "$name" "${!name}"; done | awk '!seen[$0]++'
   exit
 fi
 host=pullgate.$namespace.svc
-command -v openssl > /dev/null || fail "openssl is not installed: it makes the certificates"
 open_folder
-certificates
-template_variables
+if [ "$controller" != only ]; then
+  command -v openssl > /dev/null || fail "openssl is not installed: it makes the certificates"
+  certificates
+fi
 manifests
 move_into_place
 echo "settings:${given:- none}"
+[ "$controller" = no ] || echo "settings of the controller:$controller_given"
 echo "manifests: $out, for kubectl apply -f"

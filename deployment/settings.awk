@@ -33,12 +33,12 @@ $2 == "word" { value[$1] = word($1, given) }
 $2 == "any_case" { value[$1] = word($1, tolower(given)) }
 $2 == "boolean" { value[$1] = boolean($1, given) }
 $2 == "number" { value[$1] = number($1, given, $3, $4) }
-$2 == "namespaces" { value[$1] = names($1, given, label, 63, "names of namespaces: up to 63 of a-z, 0-9 and - between them") }
+$2 == "namespaces" { value[$1] = names_or_none($1, given, label, 63, "names of namespaces: up to 63 of a-z, 0-9 and - between them") }
+$2 == "namespace" { value[$1] = name_of($1, given, label, 63, "the name of a namespace: up to 63 of a-z, 0-9 and - between them") }
+$2 == "accounts" { value[$1] = names_or_none($1, given, "[-a-z0-9.*?]+", 253, "names of ServiceAccounts: a-z, 0-9, - and ., with * and ? for any others") }
 $2 == "secrets" { value[$1] = names($1, given, object, 253, "names of Secrets: up to 253 of a-z, 0-9, - and . between them") }
-$2 == "class" {
-  value[$1] = names($1, given, object, 253, "the name of a StorageClass: up to 253 of a-z, 0-9, - and . between them")
-  if (value[$1] ~ /,/) refuse($1, given, "expected one StorageClass")
-}
+$2 == "secret" { value[$1] = name_of($1, given, object, 253, "the name of a Secret: up to 253 of a-z, 0-9, - and . between them") }
+$2 == "class" { value[$1] = name_of($1, given, object, 253, "the name of a StorageClass: up to 253 of a-z, 0-9, - and . between them") }
 
 END {
   if (failed) exit 1
@@ -111,6 +111,19 @@ function names(name, text, pattern, longest, words,   item, count, i, seen, list
     seen[item[i]] = 1
   }
   return list
+}
+
+# The same, where an empty list is not what an unset one stands for.
+function names_or_none(name, text, pattern, longest, words,   found) {
+  found = names(name, text, pattern, longest, words)
+  return found == "" ? "," : found
+}
+
+# One name.
+function name_of(name, text, pattern, longest, words,   found) {
+  found = names(name, text, pattern, longest, words)
+  if (found ~ /,/) refuse(name, text, "expected one: " words)
+  return found
 }
 
 # --- registries --------------------------------------------------------------------------------------
