@@ -487,11 +487,9 @@ if [ -n "$check_only" ]; then
   exit
 fi
 host=pullgate.$namespace.svc
+[ "$controller" = only ] || command -v openssl > /dev/null || fail "openssl is not installed: it makes the certificates"
 open_folder
-if [ "$controller" != only ]; then
-  command -v openssl > /dev/null || fail "openssl is not installed: it makes the certificates"
-  certificates
-fi
+[ "$controller" = only ] || certificates
 manifests
 move_into_place
 echo "settings:${given:- none}"

@@ -220,6 +220,33 @@ const ONE_VARIABLE: &[Row] = &[
         &["1024", "65535", "8080"],
         &["65536", "tcp://10.0.0.1:80", "8443", " +08443", "-1", "off"],
     ),
+    (
+        "CONFIG_TARGET_IMAGE_PULL_SECRET_NAME",
+        &[",", "regcred", " reg.cred-1 ", "regcred,", "regcred,regcred"],
+        &["a,b", "a_b", "A", "a..b", "-a", "a b", "a*"],
+    ),
+    (
+        "CONFIG_SERVICE_ACCOUNTS",
+        &[",", "default", " default , ci-?, build-* ,, ci-?", "*", "?", "-", ".", "a..b-"],
+        &["a b", "A", "a_b", "[a]", "a,b/c", "{a}", "\"", "$(PORT)", "é", "a\\*"],
+    ),
+    ("CONFIG_ALL_SERVICE_ACCOUNTS", &["true", "FALSE", " yes ", "0"], &["on", "2", "true,false", "y"]),
+    (
+        "CONFIG_EXCLUDE_NAMESPACES",
+        &[",", " , ", "a", " kube-public,traefik ,, kube-public", "kube-system,kube-public"],
+        &["a.b", "kube-*", "a b", "-a", "A"],
+    ),
+    (
+        "CONFIG_SOURCE_IMAGE_PULL_SECRET_NAME",
+        &["source", " a.b "],
+        &["a,b", "a_b", "a b", "Source"],
+    ),
+    (
+        "CONFIG_SOURCE_IMAGE_PULL_SECRET_NAMESPACE",
+        &["default", " credentials ", "a,a"],
+        &["a.b", "a,b", "a_b", "A"],
+    ),
+    ("CONFIG_IGNORE_SECRET_CREATION_ERROR", &["true", "No", "1"], &["ignore", "-1"]),
 ];
 
 /// Settings that are right or wrong together.
@@ -242,6 +269,7 @@ const TOGETHER: &[(&[&str], bool)] = &[
     (&["PORT= ", "HEALTH_PORT=8443"], false),
     (&["MAX_BODY_BYTES=10", "MAX_BUFFERED_BYTES=5"], true),
     (&["STORAGE_CLASS_MODE=force"], true),
+    (&["CONFIG_SERVICE_ACCOUNTS=a", "CONFIG_ALL_SERVICE_ACCOUNTS=true"], true),
     (&["NO_SUCH_SETTING=x", "REGISTRI=x"], true),
 ];
 
@@ -310,6 +338,10 @@ fn the_script_and_the_webhook_accept_the_same_settings_and_read_them_alike() {
         ("IMAGE_PULL_SECRET=b,", 253),
         ("DEFAULT_STORAGE_CLASS=", 253),
         ("EXCLUDE_NAMESPACES=b,", 63),
+        ("CONFIG_TARGET_IMAGE_PULL_SECRET_NAME=", 253),
+        ("CONFIG_SERVICE_ACCOUNTS=b,", 253),
+        ("CONFIG_EXCLUDE_NAMESPACES=b,", 63),
+        ("CONFIG_SOURCE_IMAGE_PULL_SECRET_NAMESPACE=", 63),
     ] {
         rows.push((vec![format!("{before}{}", long(longest))], true));
         rows.push((vec![format!("{before}{}", long(longest + 1))], false));

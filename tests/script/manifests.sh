@@ -48,11 +48,14 @@ sample() {
     IGNORED_REGISTRIES) echo localhost:5000,registry.k8s.io/pause ;;
     IMAGE_PARSER) echo distribution ;;
     IMAGE_PULL_SECRET) echo regcred,second.one ;;
-    *_APPEND | FORCE_*) echo true ;;
+    *_APPEND | FORCE_* | CONFIG_ALL_* | CONFIG_IGNORE_*) echo true ;;
     *_TO_FORCE) echo IfNotPresent ;;
     DEFAULT_STORAGE_CLASS) echo rook-ceph-block ;;
     STORAGE_CLASS_MODE) echo force ;;
-    EXCLUDE_NAMESPACES) echo kube-public,monitoring ;;
+    EXCLUDE_NAMESPACES | CONFIG_EXCLUDE_NAMESPACES) echo kube-public,monitoring ;;
+    CONFIG_SERVICE_ACCOUNTS) echo 'default,build-*' ;;
+    CONFIG_*_NAME) echo image-pull-secret ;;
+    CONFIG_*_NAMESPACE) echo credentials ;;
     LOG_LEVEL) echo debug ;;
     LOG_FORMAT) echo json ;;
     SHUTDOWN_*) echo 7 ;;
@@ -66,7 +69,7 @@ sample() {
 case_every_setting_of_the_help_reaches_the_deployment_quoted() {
   local names name variables=() flags=()
   names=$(generate -- --help | sed -n '/^Settings of/,/^$/p' | sed 1d)
-  [ "$(echo "$names" | wc -w)" -eq 19 ]
+  [ "$(echo "$names" | wc -w)" -eq 26 ]
   for name in $names; do
     variables+=("$name=$(sample "$name")")
     flags+=(--set "$name=$(sample "$name")")

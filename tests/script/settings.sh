@@ -60,6 +60,7 @@ case_wrong_parameters_are_refused_and_nothing_is_written() {
   refused 'FAILURE_POLICY="fail": expected Fail or Ignore' generate IMAGE=a/b:1 FAILURE_POLICY=fail
   for register in later at-onc 'at-once|when-ready' $'when-ready\n'; do refused "REGISTER=\"" generate IMAGE=a/b:1 REGISTER="$register"; done
   refused 'REGISTER="later": expected at-once or when-ready' generate IMAGE=a/b:1 -- --register later
+  for controller in true '' Yes 'yes|only'; do refused "CONTROLLER=\"$controller\": expected no, yes or only" generate IMAGE=a/b:1 -- --controller "$controller"; done
   refused 'DEPLOYMENT_PULL_SECRET="a: b": expected the name of a Secret' generate IMAGE=a/b:1 DEPLOYMENT_PULL_SECRET='a: b'
   refused 'DEPLOYMENT_PULL_SECRET="a..b": expected' generate IMAGE=a/b:1 DEPLOYMENT_PULL_SECRET=a..b
   refused '--days="0": expected a number' generate IMAGE=a/b:1 -- --days 0
@@ -133,6 +134,6 @@ case_help_says_how_and_writes_nothing() {
   generate -- --help > long
   generate -- -h > short
   same long short
-  for word in --image --namespace --replicas --out --failure-policy --register --deployment-pull-secret --set --days --renew --renew-ca --check; do grep -qF -e "  $word" long; done
+  for word in --image --namespace --replicas --out --failure-policy --register --deployment-pull-secret --controller --set --days --renew --renew-ca --check; do grep -qF -e "  $word" long; done
   [ ! -e generated ]
 }
