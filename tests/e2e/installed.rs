@@ -10,7 +10,11 @@ use crate::wait::until;
 
 /// Every kind of setting, so that every part of the templates is used.
 fn settings(excluded: &str) -> Vec<(&str, &str)> {
-    let more = [("DEFAULT_STORAGE_CLASS", "ours"), ("EXCLUDE_NAMESPACES", excluded)];
+    let more = [
+        ("DEFAULT_STORAGE_CLASS", "ours"),
+        ("EXCLUDE_NAMESPACES", excluded),
+        ("CONFIG_TARGET_IMAGE_PULL_SECRET_NAME", "everywhere"),
+    ];
     [EVERYTHING.as_slice(), &more].concat()
 }
 
@@ -32,6 +36,19 @@ fn all_generated_manifests_are_accepted_by_a_server_side_dry_run() {
         ),
         // With the Job and what it needs, and the registration in a folder of its own.
         (&[("REGISTER", "when-ready"), ("DEPLOYMENT_PULL_SECRET", "regcred")], usual + 8),
+        // With the controller, and the Job that takes back what it made.
+        (&[("CONTROLLER", "yes")], usual + 8),
+        // With a Role for the source, in its namespace, and without the webhook.
+        (
+            &[
+                ("CONTROLLER", "only"),
+                ("CONFIG_SOURCE_IMAGE_PULL_SECRET_NAME", "source"),
+                ("CONFIG_SECRET_NAMESPACE", "default"),
+                ("CONFIG_SERVICEACCOUNTS", "default,build-*"),
+                ("DEPLOYMENT_PULL_SECRET", "regcred"),
+            ],
+            1 + 8 + 2,
+        ),
     ] {
         let generated = Generated::new(&[settings("excluded,elsewhere").as_slice(), extra].concat());
         // A dry run of what is in a namespace needs the namespace.
@@ -67,12 +84,17 @@ fn the_generated_manifests_install_a_webhook_that_does_everything() {
         made.err.contains(r#"failed calling webhook "pods.pullgate.svc""#).then_some(())
     });
     spared_calls_need_no_webhook(&space);
+    // Accounts are made, or there would never be a Pod in a new namespace.
+    let early = space.sibling();
+    assert_eq!(references(&early, "default"), Value::Null);
 
     installation.serve();
     creation(&space);
     claims(&space);
     excluded_namespaces(&installation, &excluded);
     existing_pods(&space, &installation);
+    let late = space.sibling();
+    accounts(&early, &late);
 
     // The second time the authority of the first certificate is no longer trusted.
     installation.renew_authority(&settings);
@@ -106,6 +128,27 @@ fn creation(space: &Space) {
         list["items"].get(0).cloned()
     });
     assert_eq!(images(&made), [("web", "registry.example/team/web:1")]);
+}
+
+fn references(space: &Space, account: &str) -> Value {
+    space.get(&format!("serviceaccount/{account}"))["imagePullSecrets"].clone()
+}
+
+/// In a namespace from before the webhook and in one from after it.
+fn accounts(early: &Space, late: &Space) {
+    let ours = json!([{"name": "everywhere"}]);
+    // As kube-controller-manager made it, without another request.
+    assert_eq!(references(late, "default"), ours);
+    let strip =
+        r#"patch serviceaccount default --type=json --patch=[{"op":"remove","path":"/imagePullSecrets"}]"#;
+    late.kubectl(strip).ok();
+    assert_eq!(references(late, "default"), ours);
+    late.kubectl("create serviceaccount other").ok();
+    assert_eq!(references(late, "other"), Value::Null);
+
+    let own = r#"patch serviceaccount default --patch={"imagePullSecrets":[{"name":"own"}]}"#;
+    early.kubectl(own).ok();
+    assert_eq!(references(early, "default"), json!([{"name": "own"}, {"name": "everywhere"}]));
 }
 
 fn claims(space: &Space) {

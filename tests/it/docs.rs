@@ -16,11 +16,11 @@ use pullgate::metrics::{Metrics, ReloadOutcome};
 use pullgate::mutate::ImageOutcome;
 use pullgate::patch::Mutator;
 
-fn root() -> &'static Path {
+pub(crate) fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-fn read(path: &str) -> String {
+pub(crate) fn read(path: &str) -> String {
     fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
@@ -52,7 +52,7 @@ fn pairs<'a>(lines: impl IntoIterator<Item = &'a str>) -> Vec<(OsString, OsStrin
 }
 
 /// A table's rows, cells trimmed, after each line of which `header` is the beginning.
-fn tables<'a>(text: &'a str, header: &str) -> Vec<(&'a str, Vec<Vec<&'a str>>)> {
+pub(crate) fn tables<'a>(text: &'a str, header: &str) -> Vec<(&'a str, Vec<Vec<&'a str>>)> {
     let mut found = Vec::new();
     let mut before = "";
     let mut lines = text.lines();
@@ -71,12 +71,12 @@ fn tables<'a>(text: &'a str, header: &str) -> Vec<(&'a str, Vec<Vec<&'a str>>)> 
 }
 
 /// The text in the first pair of backticks.
-fn code(cell: &str) -> &str {
+pub(crate) fn code(cell: &str) -> &str {
     cell.split('`').nth(1).unwrap_or_else(|| panic!("no `code` in: {cell}"))
 }
 
 /// Everything in backticks.
-fn codes(text: &str) -> BTreeSet<&str> {
+pub(crate) fn codes(text: &str) -> BTreeSet<&str> {
     text.split('`').skip(1).step_by(2).collect()
 }
 

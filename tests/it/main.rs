@@ -12,6 +12,7 @@ mod authority;
 mod config;
 mod connections;
 mod docs;
+mod docs_controller;
 mod fixtures;
 mod grammar;
 mod https;
@@ -21,6 +22,7 @@ mod https_reviews;
 mod image_properties;
 mod image_references;
 mod migration;
+mod migration_accounts;
 mod offline;
 mod plan;
 #[path = "../client/ports.rs"]
