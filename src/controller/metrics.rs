@@ -111,6 +111,10 @@ impl Default for Metrics {
         for outcome in ["unchanged", "changed", "conflict", "error"] {
             drop(metrics.reconciles.get_or_create(&Outcome { outcome }));
         }
+        for action in ["create", "update", "recreate", "delete", "add_reference", "remove_reference"] {
+            drop(metrics.writes.get_or_create(&Action { action }));
+        }
+        drop(metrics.calls.get_or_create(&Call { verb: "watch".to_owned(), code: 200 }));
         Self { registry, ..metrics }
     }
 }

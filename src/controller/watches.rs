@@ -32,7 +32,7 @@ where
     let begin = move || -> BoxStream<'static, watcher::Result<Event<K>>> {
         watcher(api.clone(), config.clone()).default_backoff().boxed()
     };
-    stream::unfold((begin(), begin), async move |(mut events, begin)| {
+    stream::unfold((begin(), begin), move |(mut events, begin)| async move {
         let event = events.next().await?;
         if event.as_ref().is_err_and(only_lists) {
             sleep(period).await;
