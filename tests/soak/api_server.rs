@@ -134,7 +134,7 @@ impl Space {
     /// Takes the registration away, and then the namespace.
     pub(crate) async fn remove(self) {
         for path in [format!("{CONFIGURATIONS}/{}", self.name), format!("/api/v1/namespaces/{}", self.name)] {
-            // The cluster is thrown away after all cases; what stays until then is in nobody's way.
+            // What stays, as after a case that ended early, scripts/soak removes; until then it is in nobody's way.
             drop(self.cluster.api("DELETE", &path, &Value::Null).await);
         }
     }
