@@ -316,14 +316,20 @@ impl Caller {
         self.connection = None;
     }
 
+    /// Makes the connection for the next call now.
+    pub(crate) async fn connect(&mut self) -> Result<(), Failure> {
+        self.connections += 1;
+        self.connection = Some(connect(self.address, &self.tls).await?);
+        Ok(())
+    }
+
     /// One request, made by [`request`], and its response.
     pub(crate) async fn call(&mut self, request: &[u8]) -> Result<Response, Failure> {
-        let mut connection = if let Some(connection) = self.connection.take() {
-            connection
-        } else {
-            self.connections += 1;
-            connect(self.address, &self.tls).await?
-        };
+        if self.connection.is_none() {
+            self.connect().await?;
+        }
+        // It is put back when it is known to be good for another call.
+        let mut connection = self.connection.take().expect("it was made");
         let response = connection.exchange(request).await?;
         if !response.closes() {
             self.connection = Some(connection);

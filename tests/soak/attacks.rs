@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::task::JoinSet;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use crate::Setting;
 use crate::attackers::Attack;
@@ -38,6 +38,11 @@ const PLANS: [Plan; 11] = [
     Plan(Attack::TooLarge, 2, 1, "bodies one byte over the limit", &["status 413"]),
 ];
 
+/// How long it may take that the connections of clients that are gone are closed.
+const CLOSED: Duration = Duration::from_secs(10);
+/// So many files it may open for itself meanwhile.
+const OWN_FILES: usize = 5;
+
 pub(crate) async fn run(setting: &'static Setting) -> Vec<Row> {
     let mut rows = Vec::new();
     for plan in &PLANS {
@@ -52,15 +57,15 @@ type Ends = Arc<Mutex<BTreeMap<String, u64>>>;
 
 async fn attack(setting: &Setting, Plan(attack, full, short, what, accepted): &Plan) -> Row {
     let (attack, clients) = (*attack, setting.full_or_short(*full, *short));
-    let (rounds, before, during) = setting.full_or_short((5, 3, 6), (1, 1, 2));
+    let (rounds, before, during) = setting.full_or_short((5, 5, 5), (1, 1, 2));
     let mut row = Row::new(format!("{what}, {clients} clients"));
     let _awake = Awake::start();
     let victim = Arc::new(Victim::new(Program::start_as(favoured(webhook()), &[RULE], None).await));
     let ends = Ends::default();
     let mut all = Rounds::default();
-    let mut fewest = usize::MAX;
+    let at_rest = victim.program.open_files();
+    let (mut fewest, mut slowest) = (usize::MAX, Duration::ZERO);
     for _ in 0..rounds {
-        let before_them = victim.program.open_files();
         let calm = victim.seen_for(Duration::from_secs(before)).await;
         // Not faster than 1,000 connections a second: their handshakes are work on this machine, too.
         let arriving = Duration::from_millis(1000.max(clients as u64 * 3 / 2));
@@ -83,9 +88,15 @@ async fn attack(setting: &Setting, Plan(attack, full, short, what, accepted): &P
         let arrival = honest.end().await;
         let attacked = victim.seen_for(Duration::from_secs(during)).await;
         // Those of the honest clients are gone again; where nobody can tell, all are believed to be there.
-        let open = victim.program.open_files().zip(before_them);
+        let open = victim.program.open_files().zip(at_rest);
         fewest = fewest.min(open.map_or(clients, |(open, before)| open.saturating_sub(before)));
         attackers.shutdown().await;
+        let gone = Instant::now();
+        while victim.program.open_files() > at_rest.map(|files| files + OWN_FILES) && gone.elapsed() < CLOSED
+        {
+            sleep(Duration::from_millis(10)).await;
+        }
+        slowest = slowest.max(gone.elapsed());
         all.add(calm, arrival, attacked);
     }
     let ends = ends.lock().expect("no panic").clone();
@@ -98,6 +109,8 @@ async fn attack(setting: &Setting, Plan(attack, full, short, what, accepted): &P
         let wanted = accepted.first().copied().unwrap_or_default();
         row.goal(format!("an attempt ends as it should: {wanted}"), ends.contains_key(wanted));
     }
+    row.goal(format!("connections are closed within {CLOSED:?} of their clients' end"), slowest < CLOSED)
+        .measured(format!("all closed within {slowest:.1?}"));
     row.measured(format!("attempts ended: {}", list(&ends)))
         .measured(format!("peak {} MB", victim.program.status_kb("VmHWM").unwrap_or_default() / 1000))
         .measured(format!("real-time priority: {}", if victim.program.is_real_time() { "yes" } else { "no" }))

@@ -19,7 +19,7 @@ use crate::victim::{Seen, Victim};
 
 /// Each call writes a line of this message, as the last row shows.
 const TALKATIVE: (&str, &str) = ("LOG_LEVEL", "debug");
-const LINE: &str = " admission ";
+const LINE: &str = "\"message\":\"admission\"";
 /// The first of them comes long before.
 const SOON: Duration = Duration::from_secs(10);
 
