@@ -70,7 +70,7 @@ async fn own_limit(time: Duration) -> Row {
     row.measured(format!("{count} connections were open, the others waited"))
         .measured(format!("/livez answered {healthy} of {asked} times"))
         .measured(format!("meanwhile {} of {} new connections failed", new.failed(), new.sent))
-        .goal(format!("no more than {own} are accepted"), (1..=own).contains(&count))
+        .goal(format!("{own} are accepted, honest ones included"), (own - 20..=own).contains(&count))
         .goal("/livez answers, or the kubelet would restart it", healthy == asked)
         .faultless(kept)
         .never_wrong(new);

@@ -90,9 +90,10 @@ async fn call(
 ) -> Tally {
     let mut tally = Tally::default();
     if client >= manner.reconnecting {
-        // Or the handshakes of first calls would be the slowest hundredth of a short time. Where it fails, so will the
-        // first call, which is counted.
-        drop(caller.connect().await);
+        // Not with the first call: the handshakes of those would be the slowest hundredth of a short time.
+        if let Err(failure) = caller.connect().await {
+            tally.add(Judged::Failed(failure.to_string()), Duration::ZERO);
+        }
     }
     // Not all at the same moment.
     let share = u32::try_from(client).unwrap_or(0);
