@@ -1,14 +1,10 @@
 //! The API server of `KUBECONFIG`, as its administrator with a client certificate.
 
-use std::net::SocketAddr;
-use std::process::Command;
 use std::sync::Arc;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 
-use crate::client::{Caller, TlsSettings, request};
+use crate::client::{Caller, api_server, request};
 use crate::https::Target;
 
 const JSON: [(&str, &str); 2] = [("Content-Type", "application/json"), ("Accept", "application/json")];
@@ -23,26 +19,7 @@ impl ApiServer {
     /// The cluster that `scripts/cluster` runs. Its API server is a process of this machine: a webhook on a loopback
     /// address is nothing that another one could call.
     pub(crate) fn of_kubeconfig() -> Self {
-        let shown =
-            Command::new("kubectl").args(["config", "view", "--raw", "--minify", "-o", "json"]).output();
-        let shown = shown.expect("kubectl is in PATH: run scripts/bench").stdout;
-        let config: Value = serde_json::from_slice(&shown).expect("kubectl prints JSON");
-        let text = |pointer: &str| {
-            let value = config.pointer(pointer).and_then(Value::as_str);
-            value.unwrap_or_else(|| panic!("KUBECONFIG has no {pointer}: run scripts/bench"))
-        };
-        let pem =
-            |pointer: &str| String::from_utf8(STANDARD.decode(text(pointer)).expect("base64")).expect("PEM");
-        let tls = TlsSettings::as_client(
-            &pem("/clusters/0/cluster/certificate-authority-data"),
-            &pem("/users/0/user/client-certificate-data"),
-            &pem("/users/0/user/client-key-data"),
-        );
-        let server = text("/clusters/0/cluster/server");
-        let address: SocketAddr = server
-            .strip_prefix("https://")
-            .and_then(|address| address.parse().ok())
-            .unwrap_or_else(|| panic!("the API server {server} is no https://ADDRESS:PORT"));
+        let (address, tls) = api_server().unwrap_or_else(|why| panic!("{why}: run scripts/bench"));
         assert!(address.ip().is_loopback(), "the API server {address} is on another machine");
         let pid = std::env::var("API_SERVER_PID").ok().and_then(|pid| pid.parse().ok());
         let pid = pid.expect("API_SERVER_PID is the API server's process: run scripts/bench");

@@ -199,14 +199,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     pub(crate) async fn exchange(&mut self, request: &[u8]) -> Result<Response, Failure> {
         let patience = self.patience;
         let exchange = async {
-            self.write(request).await?;
+            self.put(request).await?;
             self.read_response().await
         };
         timeout(patience, exchange).await.map_err(|_| Failure::Timeout)?
     }
 
-    /// Sends bytes as they are; may wait for as long as the other end reads nothing.
+    /// Sends bytes as they are; gives up where the other end does not take them within 10 s.
     pub(crate) async fn write(&mut self, bytes: &[u8]) -> Result<(), Failure> {
+        timeout(PATIENCE, self.put(bytes)).await.map_err(|_| Failure::Timeout)?
+    }
+
+    async fn put(&mut self, bytes: &[u8]) -> Result<(), Failure> {
         self.stream.write_all(bytes).await?;
         Ok(self.stream.flush().await?)
     }
@@ -312,14 +316,20 @@ impl Caller {
         self.connection = None;
     }
 
+    /// Makes the connection for the next call now.
+    pub(crate) async fn connect(&mut self) -> Result<(), Failure> {
+        self.connections += 1;
+        self.connection = Some(connect(self.address, &self.tls).await?);
+        Ok(())
+    }
+
     /// One request, made by [`request`], and its response.
     pub(crate) async fn call(&mut self, request: &[u8]) -> Result<Response, Failure> {
-        let mut connection = if let Some(connection) = self.connection.take() {
-            connection
-        } else {
-            self.connections += 1;
-            connect(self.address, &self.tls).await?
-        };
+        if self.connection.is_none() {
+            self.connect().await?;
+        }
+        // It is put back when it is known to be good for another call.
+        let mut connection = self.connection.take().expect("it was made");
         let response = connection.exchange(request).await?;
         if !response.closes() {
             self.connection = Some(connection);

@@ -13,6 +13,7 @@
 
 mod authority;
 mod connection;
+mod kubeconfig;
 mod ports;
 mod program;
 mod review;
@@ -25,6 +26,7 @@ pub(crate) use {
         Caller, Connection, Failure, Response, TlsConnection, TlsSettings, connect, connect_plain, dial,
         request,
     },
+    kubeconfig::api_server,
     ports::free_port,
     program::{Program, send_signal, webhook},
     review::{REVIEW, review},

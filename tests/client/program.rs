@@ -154,6 +154,14 @@ impl Program {
         Some(fs::read_dir(format!("/proc/{}/fd", self.pid())).ok()?.count())
     }
 
+    /// Whether it goes before every ordinary process (`SCHED_FIFO` or `SCHED_RR`); on Linux.
+    pub(crate) fn is_real_time(&self) -> bool {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.pid())).unwrap_or_default();
+        // Its 41st field; the name, the second one, is in parentheses and may hold anything.
+        let policy = stat.rsplit_once(')').and_then(|(_, fields)| fields.split_whitespace().nth(38));
+        matches!(policy, Some("1" | "2"))
+    }
+
     /// A line of `/proc/PID/status`, as `VmRSS`, in its own unit (kB).
     pub(crate) fn status_kb(&self, name: &str) -> Option<u64> {
         let text = fs::read_to_string(format!("/proc/{}/status", self.pid())).ok()?;

@@ -1,7 +1,6 @@
 //! A real API server: Pods are created through it, and it calls the webhook.
 
-use std::net::{SocketAddr, ToSocketAddrs as _};
-use std::process::Command;
+use std::net::SocketAddr;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use base64::Engine as _;
@@ -9,7 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
-use crate::client::{Caller, Response, TlsSettings, request};
+use crate::client::{Caller, Response, TlsSettings, api_server, request};
 use crate::load::Calls;
 use crate::report::Judged;
 use crate::reviews::mutated;
@@ -33,28 +32,7 @@ pub(crate) struct Space {
 impl Cluster {
     /// Reads what `scripts/cluster env` names.
     pub(crate) fn from_environment() -> Result<Self, String> {
-        if std::env::var_os("KUBECONFIG").is_none_or(|config| config.is_empty()) {
-            return Err("needs a cluster, and KUBECONFIG is not set".to_owned());
-        }
-        let asked =
-            Command::new("kubectl").args(["config", "view", "--raw", "--minify", "-o", "json"]).output();
-        let asked = asked.map_err(|error| format!("kubectl: {error}"))?;
-        let config: Value =
-            serde_json::from_slice(&asked.stdout).map_err(|error| format!("kubectl: {error}"))?;
-        let (cluster, user) = (&config["clusters"][0]["cluster"], &config["users"][0]["user"]);
-        let server = cluster["server"].as_str().and_then(|server| server.strip_prefix("https://"));
-        let address = server.and_then(|server| server.to_socket_addrs().ok()?.next());
-        let address = address.ok_or("the kubeconfig names no server as https://HOST:PORT")?;
-        let pem = |of: &Value, field: &str| -> Result<String, String> {
-            let data = of[field].as_str().ok_or_else(|| format!("the kubeconfig lacks {field}"))?;
-            let data = STANDARD.decode(data).map_err(|error| format!("{field}: {error}"))?;
-            String::from_utf8(data).map_err(|error| format!("{field}: {error}"))
-        };
-        let tls = TlsSettings::as_client(
-            &pem(cluster, "certificate-authority-data")?,
-            &pem(user, "client-certificate-data")?,
-            &pem(user, "client-key-data")?,
-        );
+        let (address, tls) = api_server()?;
         Ok(Self { address, tls })
     }
 
@@ -134,7 +112,7 @@ impl Space {
     /// Takes the registration away, and then the namespace.
     pub(crate) async fn remove(self) {
         for path in [format!("{CONFIGURATIONS}/{}", self.name), format!("/api/v1/namespaces/{}", self.name)] {
-            // The cluster is thrown away after all cases; what stays until then is in nobody's way.
+            // What stays, as after a case that ended early, scripts/soak removes; until then it is in nobody's way.
             drop(self.cluster.api("DELETE", &path, &Value::Null).await);
         }
     }

@@ -37,7 +37,9 @@ pub(crate) enum Attack {
     Pipelining,
     /// Calls whose answers nobody reads.
     Unread,
-    /// Chunks without end.
+    /// Chunks without end, at a pace that takes longer than a body may.
+    SlowChunks,
+    /// Chunks without end, at a pace that reaches `MAX_BODY_BYTES` before.
     Chunks,
     /// One byte more than `MAX_BODY_BYTES`.
     TooLarge,
@@ -46,7 +48,7 @@ pub(crate) enum Attack {
 impl Attack {
     /// Whether attackers are on a connection most of the time.
     pub(crate) fn holds(self) -> bool {
-        matches!(self, Self::SlowHead | Self::SlowBody | Self::Idle | Self::Chunks)
+        matches!(self, Self::SlowHead | Self::SlowBody | Self::Idle | Self::SlowChunks)
     }
 
     /// One attempt of one attacker, and how it ended.
@@ -64,7 +66,12 @@ impl Attack {
             Self::Garbage => garbage_inside(victim, number).await,
             Self::Pipelining => pipeline(victim).await,
             Self::Unread => unread(victim).await,
-            Self::Chunks => chunks(victim).await,
+            Self::SlowChunks => chunks(victim, Duration::from_millis(20)).await,
+            Self::Chunks => {
+                // As for the last one.
+                sleep(Duration::from_secs(1)).await;
+                chunks(victim, Duration::ZERO).await
+            }
             Self::TooLarge => too_large(victim).await,
         };
         match ended {
@@ -153,16 +160,19 @@ async fn unread(victim: &Victim) -> Ended {
     Ok("not read any more".to_owned())
 }
 
-async fn chunks(victim: &Victim) -> Ended {
+/// Waits for so long between two chunks.
+async fn chunks(victim: &Victim, pause: Duration) -> Ended {
     let mut connection = tls(victim).await?;
     connection.write(&request("POST", "/mutate", &[JSON, ("Transfer-Encoding", "chunked")], b"")).await?;
     let chunk = [b"4000\r\n".as_slice(), &[b' '; 0x4000], b"\r\n"].concat();
-    connection.patience = Duration::from_millis(20);
+    connection.patience = pause;
     loop {
-        connection.write(&chunk).await?;
-        match connection.response().await {
-            Err(Failure::Timeout) => {}
-            other => return other.map(status),
+        let written = connection.write(&chunk).await;
+        match (connection.response().await, written) {
+            (Err(Failure::Timeout), Ok(())) => {}
+            // An answer may be there although nothing more is taken.
+            (Err(_), Err(failure)) => return Err(failure),
+            (other, _) => return other.map(status),
         }
     }
 }

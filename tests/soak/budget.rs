@@ -44,7 +44,7 @@ async fn directly(seconds: u64) -> Row {
         tasks.spawn(async move {
             let uid = format!("soak-{client}");
             let body = review(&uid, 200_000);
-            let mut tally = Tally { connections: 1, ..Tally::default() };
+            let mut tally = Tally::default();
             let mut refused = 0_u64;
             let mut connection = connect(address, &tls).await.expect("a connection");
             while Instant::now() < end {
@@ -81,7 +81,6 @@ async fn directly(seconds: u64) -> Row {
     #[allow(clippy::cast_precision_loss, reason = "some thousands")]
     let same = counted == Some(refused as f64);
     row.measured(format!("{answered} answered, {refused} refused with 503 and Retry-After: 1"))
-        .measured(format!("{} connections for all of them", tally.connections))
         .goal("some are refused and some are not", refused > 0 && answered > 0)
         .goal(format!("each refusal is counted ({counted:?})"), same)
         .goal("the budget is whole again afterwards", matches!(whole, Ok(Judged::Right)))

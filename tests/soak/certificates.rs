@@ -1,16 +1,20 @@
 //! The certificate is swapped as a kubelet does it, under load; every other time for a pair that cannot be served.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
+use x509_parser::parse_x509_certificate;
 
 use crate::Setting;
-use crate::client::{Authority, Program, SecretVolume, TlsSettings, webhook};
+use crate::client::{Authority, Program, SecretVolume, TlsSettings, connect, webhook};
 use crate::load::{Load, Manner};
-use crate::report::{Row, ms};
+use crate::report::{Row, ms, seconds};
 use crate::reviews::{RULE, Reviews};
 
 const CLIENTS: usize = 16;
+/// A certificate is looked at once a second.
+const SOON: Duration = Duration::from_secs(10);
 
 pub(crate) async fn run(setting: &'static Setting) -> Vec<Row> {
     let (pause, swaps) =
@@ -30,10 +34,17 @@ pub(crate) async fn run(setting: &'static Setting) -> Vec<Row> {
     let half = &good.cert[..good.cert.len() / 2];
     let broken = [(Some(&*good.cert), Some(&*other.key)), (Some(half), Some(&*good.key))];
     let (mut good_swaps, mut bad_swaps) = (0, 0);
+    let (mut serial, mut slowest, mut kept) = (1, Duration::ZERO, 0);
     for swap in 0..swaps {
         let began = Instant::now();
         if swap % 2 == 0 {
-            volume.swap(&authority.leaf(10 + swap, 10 + i64::try_from(swap).unwrap_or(0)));
+            serial = 10 + swap;
+            volume.swap(&authority.leaf(serial, 10 + i64::try_from(swap).unwrap_or(0)));
+            let swapped = Instant::now();
+            while served(program.address, &trusting).await != Some(serial) && swapped.elapsed() < SOON {
+                sleep(Duration::from_millis(50)).await;
+            }
+            slowest = slowest.max(swapped.elapsed());
             good_swaps += 1;
         } else {
             let (cert, key) = broken[(swap / 2 % 2) as usize];
@@ -41,6 +52,8 @@ pub(crate) async fn run(setting: &'static Setting) -> Vec<Row> {
             bad_swaps += 1;
         }
         sleep(pause.saturating_sub(began.elapsed())).await;
+        // The last good one, whatever came after it.
+        kept += u32::from(served(program.address, &trusting).await == Some(serial));
     }
     let tally = load.end().await;
     let reloads = async |outcome: &str| program.metric("pullgate_tls_reloads_total", &[outcome]).await;
@@ -50,12 +63,23 @@ pub(crate) async fn run(setting: &'static Setting) -> Vec<Row> {
         count(loaded),
         count(refused)
     ))
+    .measured(format!("a new connection has the new one within {}", seconds(slowest)))
     .measured(format!("{} connections", tally.connections))
     .measured(format!("p99 {}", ms(tally.quantile(990))))
     .goal("each good pair is counted as loaded", loaded == Some(f64::from(good_swaps)))
     .goal("each bad pair is counted as refused", refused == Some(f64::from(bad_swaps)))
+    .goal(format!("each good pair is served within {SOON:?}"), slowest < SOON)
+    .goal(format!("the last good pair is served at the end of each pause ({kept})"), u64::from(kept) == swaps)
     .faultless(tally);
     vec![row]
+}
+
+/// The serial number of the certificate that a new connection is shown.
+async fn served(address: SocketAddr, tls: &TlsSettings) -> Option<u64> {
+    let connection = connect(address, tls).await.ok()?;
+    let (_, session) = connection.stream.get_ref();
+    let (_, leaf) = parse_x509_certificate(session.peer_certificates()?.first()?).ok()?;
+    Some(leaf.raw_serial().iter().fold(0, |serial, byte| serial << 8 | u64::from(*byte)))
 }
 
 fn count(metric: Option<f64>) -> String {

@@ -14,10 +14,15 @@ use crate::reviews::mutated;
 
 /// A kubelet's first restart comes at once; endpoints are updated after that.
 const LAG: Duration = Duration::from_millis(500);
+const MANNER: Manner = Manner { clients: 10, every: Duration::from_millis(200), reconnecting: 0 };
 
 pub(crate) async fn run(setting: &'static Setting) -> Vec<Row> {
     let time = setting.full_or_short(Duration::from_mins(2), Duration::from_secs(12));
-    let what = format!("SIGKILL at random moments of {} s, 2 replicas, 50 Pods/s", time.as_secs());
+    let what = format!(
+        "SIGKILL at random moments of {} s, 2 replicas, at most {} Pods/s",
+        time.as_secs(),
+        MANNER.pace()
+    );
     match kill(setting, &what, time).await {
         Ok(row) => vec![row],
         Err(why) => vec![Row::not_run(what, why)],
@@ -31,8 +36,7 @@ async fn kill(setting: &Setting, what: &str, time: Duration) -> Result<Row, Stri
     let replicas = Replicas::new(&[]).await;
     let mut pair = replicas.pair().await;
     let space = Space::new(&cluster, "kill", replicas.forwarder.address, replicas.ca_pem()).await?;
-    let manner = Manner { clients: 10, every: Duration::from_millis(200), reconnecting: 0 };
-    let load = Load::start(cluster.address, &cluster.tls, manner, space.pods(false));
+    let load = Load::start(cluster.address, &cluster.tls, MANNER, space.pods(false));
 
     let began = Instant::now();
     let mut kills = 0;
@@ -59,6 +63,7 @@ async fn kill(setting: &Setting, what: &str, time: Duration) -> Result<Row, Stri
     space.remove().await;
     let created = tally.sent - tally.failed() - tally.wrongs();
     row.measured(format!("{kills} kills, seed {}", setting.seed))
+        .measured(format!("{:.0}/s", tally.rate()))
         .measured(format!("{created} created, {} stored, {unmutated} of them unmutated", stored.len()))
         .measured(format!("failures: {}", list(&tally.failures)))
         .goal("no Pod is stored unmutated", unmutated == 0)

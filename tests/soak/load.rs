@@ -26,7 +26,7 @@ pub(crate) trait Calls: Clone + Send + 'static {
 #[derive(Clone, Copy)]
 pub(crate) struct Manner {
     pub(crate) clients: usize,
-    /// From one call to the next; none waits for another.
+    /// From one call of a client to its next, which waits for the answer to the former.
     pub(crate) every: Duration,
     /// The first so many clients make each call on a new connection.
     pub(crate) reconnecting: usize,
@@ -35,6 +35,11 @@ pub(crate) struct Manner {
 impl Manner {
     /// 200 calls per second of 8 clients that keep their connections.
     pub(crate) const STEADY: Self = Self { clients: 8, every: Duration::from_millis(40), reconnecting: 0 };
+
+    /// Calls per second, where each is answered before its client's next one is due: nobody sends two at once.
+    pub(crate) fn pace(self) -> f64 {
+        f64::from(u32::try_from(self.clients).unwrap_or(u32::MAX)) / self.every.as_secs_f64()
+    }
 }
 
 /// Clients at work.
@@ -51,6 +56,7 @@ impl Load {
             favour_this_thread();
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
             runtime.expect("a runtime").block_on(async {
+                let began = Instant::now();
                 let mut tasks = tokio::task::JoinSet::new();
                 for client in 0..manner.clients {
                     let caller = Caller::new(address, &tls);
@@ -60,6 +66,7 @@ impl Load {
                 while let Some(tally) = tasks.join_next().await {
                     all.merge(tally.expect("a client does not panic"));
                 }
+                all.lasted = began.elapsed();
                 all
             })
         });
@@ -82,6 +89,12 @@ async fn call(
     stop: Arc<AtomicBool>,
 ) -> Tally {
     let mut tally = Tally::default();
+    if client >= manner.reconnecting {
+        // Not with the first call: the handshakes of those would be the slowest hundredth of a short time.
+        if let Err(failure) = caller.connect().await {
+            tally.add(Judged::Failed(failure.to_string()), Duration::ZERO);
+        }
+    }
     // Not all at the same moment.
     let share = u32::try_from(client).unwrap_or(0);
     let all = u32::try_from(manner.clients).unwrap_or(1);

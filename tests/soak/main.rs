@@ -16,6 +16,7 @@
 mod api_server;
 mod attackers;
 mod attacks;
+mod awake;
 mod budget;
 mod certificates;
 #[path = "../client/mod.rs"]

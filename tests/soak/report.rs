@@ -15,6 +15,8 @@ pub(crate) struct Tally {
     /// How long each call took that was answered right, and each that a client would have sent while it waited.
     pub(crate) times: Vec<Duration>,
     pub(crate) connections: u64,
+    /// How long loads lasted, one after the other; a tally that is counted beside a load leaves it out.
+    pub(crate) lasted: Duration,
 }
 
 /// What one call came to.
@@ -36,9 +38,10 @@ impl Tally {
     }
 
     pub(crate) fn merge(&mut self, other: Self) {
-        let Self { sent, failures, wrong, times, connections } = other;
+        let Self { sent, failures, wrong, times, connections, lasted } = other;
         self.sent += sent;
         self.connections += connections;
+        self.lasted += lasted;
         self.times.extend(times);
         for (all, more) in [(&mut self.failures, failures), (&mut self.wrong, wrong)] {
             for (how, count) in more {
@@ -53,6 +56,12 @@ impl Tally {
 
     pub(crate) fn wrongs(&self) -> u64 {
         self.wrong.values().sum()
+    }
+
+    /// Calls per second, whatever became of them.
+    #[allow(clippy::cast_precision_loss, reason = "some thousands")]
+    pub(crate) fn rate(&self) -> f64 {
+        self.sent as f64 / self.lasted.as_secs_f64()
     }
 
     /// The time that `per_mille` of them did not exceed.

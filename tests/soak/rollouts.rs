@@ -19,10 +19,12 @@ const DELAY: Duration = Duration::from_secs(3);
 const TIMEOUT: Duration = Duration::from_secs(5);
 
 pub(crate) async fn run(setting: &'static Setting) -> Vec<Row> {
+    let pace = Manner::STEADY.pace();
     let rollouts = setting.full_or_short(10, 2);
-    let through_forwarder = format!("{rollouts} rollouts of 2 replicas behind a TCP forwarder, 200 calls/s");
+    let through_forwarder =
+        format!("{rollouts} rollouts of 2 replicas behind a TCP forwarder, {pace} calls/s");
     let through_api_server =
-        format!("{rollouts} rollouts of 2 replicas, 200 Pods/s (dry run) through the API server");
+        format!("{rollouts} rollouts of 2 replicas, at most {pace} Pods/s (dry run) through the API server");
     vec![
         behind_forwarder(through_forwarder, rollouts).await,
         match behind_api_server(setting, through_api_server.clone(), rollouts).await {
@@ -39,7 +41,10 @@ async fn behind_forwarder(what: String, rollouts: u32) -> Row {
     let calls = Reviews::new(Manner::STEADY.clients, 4_000);
     let load = Load::start(replicas.forwarder.address, &replicas.tls(), Manner::STEADY, calls);
     let _pair = roll(&mut row, &replicas, pair, rollouts).await;
-    report(&mut row, load.end().await);
+    let tally = load.end().await;
+    row.measured(format!("{} connections", tally.connections))
+        .goal("nine tenths of the calls per second are made", tally.rate() >= 0.9 * Manner::STEADY.pace());
+    report(&mut row, tally);
     row
 }
 
@@ -64,7 +69,7 @@ async fn replicas() -> Replicas {
 }
 
 fn report(row: &mut Row, tally: Tally) {
-    row.measured(format!("{} connections", tally.connections))
+    row.measured(format!("{:.0}/s", tally.rate()))
         .measured(format!("p50 {}, p99 {}", ms(tally.quantile(500)), ms(tally.quantile(990))))
         .faultless(tally);
 }
