@@ -65,7 +65,12 @@ async fn send(target: &Target, requests: Vec<Vec<u8>>) -> f64 {
 }
 
 fn write(method: &str, path: &str, kind: &str, body: &Value) -> Vec<u8> {
-    request(method, path, &[("Content-Type", kind), ("Accept", "application/json")], body.to_string().as_bytes())
+    request(
+        method,
+        path,
+        &[("Content-Type", kind), ("Accept", "application/json")],
+        body.to_string().as_bytes(),
+    )
 }
 
 fn create(path: &str, body: &Value) -> Vec<u8> {
@@ -104,7 +109,8 @@ impl Stage {
     async fn fill(&mut self, size: Size) {
         let new = self.filled.namespaces..size.namespaces;
         let target = self.api.target.clone();
-        let namespaces = new.clone().map(|n| create("/api/v1/namespaces", &json!({"metadata": {"name": namespace(n)}})));
+        let namespaces =
+            new.clone().map(|n| create("/api/v1/namespaces", &json!({"metadata": {"name": namespace(n)}})));
         send(&target, namespaces.collect()).await;
         let accounts = new.flat_map(|n| {
             let path = format!("/api/v1/namespaces/{}/serviceaccounts", namespace(n));
@@ -127,7 +133,9 @@ impl Stage {
     async fn default_accounts(&mut self) -> usize {
         let path = "/api/v1/serviceaccounts?fieldSelector=metadata.name%3Ddefault";
         let list = self.api.call("GET", path, None).await.unwrap_or_else(|problem| panic!("{problem}"));
-        let of_ours = |item: &&Value| item["metadata"]["namespace"].as_str().is_some_and(|ns| ns.starts_with("scale-0"));
+        let of_ours = |item: &&Value| {
+            item["metadata"]["namespace"].as_str().is_some_and(|ns| ns.starts_with("scale-0"))
+        };
         list["items"].as_array().map_or(0, |items| items.iter().filter(of_ours).count())
     }
 
@@ -137,7 +145,8 @@ impl Stage {
         let accounts = (0..count).map(|n| {
             patch(&format!("/api/v1/namespaces/{}/serviceaccounts/{}", namespace(n), ACCOUNTS[0]), &round)
         });
-        let secrets = (0..count).map(|n| patch(&format!("/api/v1/namespaces/{}/secrets/{SECRET}", namespace(n)), &round));
+        let secrets = (0..count)
+            .map(|n| patch(&format!("/api/v1/namespaces/{}/secrets/{SECRET}", namespace(n)), &round));
         (send(&self.api.target, accounts.collect()).await, send(&self.api.target, secrets.collect()).await)
     }
 
@@ -174,10 +183,14 @@ async fn settled(controller: &Program, before: f64, at_least: usize) -> (f64, f6
             metric(controller, "secrets", &["state=\"desired\""]).await,
             metric(controller, "secrets", &["state=\"in_sync\""]).await,
         );
-        if done >= at_least as f64 && desired == in_sync {
+        if done >= at_least as f64 && in_sync >= desired {
             return (time.as_secs_f64(), done);
         }
-        assert!(time < PATIENCE, "{in_sync} of {desired} namespaces after {time:?}, {done} writes: {}", controller.log());
+        assert!(
+            time < PATIENCE,
+            "{in_sync} of {desired} namespaces after {time:?}, {done} writes: {}",
+            controller.log()
+        );
         sleep(Duration::from_millis(100)).await;
     }
 }
@@ -187,7 +200,8 @@ async fn of_size(stage: &mut Stage, size: Size, plan: &Plan) -> Vec<Row> {
     stage.fill(size).await;
     let rounds = if plan.short { 1 } else { 3 };
     let what = format!("{} namespaces, {} other Secrets", size.namespaces, size.foreign);
-    let (mut cold, mut rotation, mut accounts, mut secrets) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let (mut cold, mut rotation, mut accounts, mut secrets) =
+        (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     let (mut quiet, mut memory, mut uninstalled) = (Vec::new(), Vec::new(), Vec::new());
     for round in 0..rounds {
         let began = Instant::now();
@@ -216,10 +230,27 @@ async fn of_size(stage: &mut Stage, size: Size, plan: &Plan) -> Vec<Row> {
         uninstalled.push(began.elapsed().as_secs_f64());
     }
     vec![
-        Row::ratio(format!("controller, cold start: {what}"), "writes/s", &cold, ("bare PATCH", &accounts), Goal::AtLeast(0.8)),
-        Row::ratio(format!("controller, rotation: {what}"), "writes/s", &rotation, ("bare PATCH", &secrets), Goal::AtLeast(0.8)),
+        Row::ratio(
+            format!("controller, cold start: {what}"),
+            "writes/s",
+            &cold,
+            ("bare PATCH", &accounts),
+            Goal::AtLeast(0.8),
+        ),
+        Row::ratio(
+            format!("controller, rotation: {what}"),
+            "writes/s",
+            &rotation,
+            ("bare PATCH", &secrets),
+            Goal::AtLeast(0.8),
+        ),
         Row::absolute(&format!("controller, memory at most: {what}"), "MiB", &memory, Goal::AtMost(64.0)),
-        Row::absolute(&format!("controller, writes in a minute at rest: {what}"), "", &quiet, Goal::AtMost(0.0)),
+        Row::absolute(
+            &format!("controller, writes in a minute at rest: {what}"),
+            "",
+            &quiet,
+            Goal::AtMost(0.0),
+        ),
         Row::absolute(&format!("controller, --uninstall: {what}"), "s", &uninstalled, Goal::None),
     ]
 }

@@ -4,6 +4,7 @@
 //! pure     what criterion measured in benches/answer.rs     growth   instructions as Pods, rules and bodies grow
 //! https    CPU and rate on kept connections                 connect  the same with a handshake for each call
 //! cluster  Pod creates through a kube-apiserver             memory   at rest, under load, with large bodies, idle
+//! controller   the controller in large clusters
 //! start    from exec to ready; size of the binary
 //! ```
 #![allow(
@@ -18,6 +19,7 @@ mod api_server;
 #[path = "../../tests/client/mod.rs"]
 mod client;
 mod cluster;
+mod controller;
 mod https;
 mod memory;
 mod null;
@@ -105,7 +107,7 @@ fn nowhere() -> File {
 }
 
 /// In this order.
-const PARTS: [&str; 7] = ["pure", "growth", "https", "connect", "cluster", "start", "memory"];
+const PARTS: [&str; 8] = ["pure", "growth", "https", "connect", "cluster", "controller", "start", "memory"];
 const DOCUMENT: &str = "docs/performance.md";
 
 async fn measure(part: &str, plan: &Plan, plots: Option<&Path>) -> Vec<Row> {
@@ -115,6 +117,7 @@ async fn measure(part: &str, plan: &Plan, plots: Option<&Path>) -> Vec<Row> {
         "https" => https::keep_alive(plan).await,
         "connect" => https::new_connections(plan).await,
         "cluster" => cluster::creates(plan).await,
+        "controller" => controller::scale(plan).await,
         "start" => memory::start(plan).await,
         "memory" => memory::memory(plan).await,
         other => panic!("'{other}' is no part: give some of {PARTS:?}"),

@@ -20,7 +20,11 @@ const SECONDS: u32 = 120;
 /// What happens to all objects of an [`Api`], or to the one with a name, which is all that rights for that name allow.
 ///
 /// Where watching is forbidden and listing is not, everything is listed every `period`.
-pub fn events<K>(api: Api<K>, name: Option<&str>, period: Duration) -> impl Stream<Item = watcher::Result<Event<K>>> + Send + use<K>
+pub fn events<K>(
+    api: Api<K>,
+    name: Option<&str>,
+    period: Duration,
+) -> impl Stream<Item = watcher::Result<Event<K>>> + Send + use<K>
 where
     K: Resource + Clone + DeserializeOwned + Debug + Send + 'static,
 {

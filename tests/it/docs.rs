@@ -9,9 +9,9 @@ use std::process::Command;
 use pullgate::admit::{Outcome, Resource, Verb};
 use pullgate::answer::answer;
 use pullgate::config::{Config, VARIABLES, load_policy, notices};
+use pullgate::controller::metrics::Counts;
 use pullgate::image::analysis::Notice;
 use pullgate::image::{Decision, Malformed};
-use pullgate::controller::metrics::Counts;
 use pullgate::metrics::{Metrics, ReloadOutcome};
 use pullgate::mutate::ImageOutcome;
 use pullgate::patch::Mutator;
@@ -222,9 +222,9 @@ fn documented_metrics_are_those_that_exist() {
     webhook.call(Resource::Pods, Verb::Create, pullgate::metrics::CallOutcome::BadRequest);
     let controller = pullgate::controller::metrics::Metrics::default();
     let text = read("docs/metrics.md");
-    let documented = tables(&text, "| metric | kind |").into_iter().map(|(_, rows)| {
-        rows.iter().map(|row| (code(row[0]).to_owned(), row[1])).collect::<BTreeSet<_>>()
-    });
+    let documented = tables(&text, "| metric | kind |")
+        .into_iter()
+        .map(|(_, rows)| rows.iter().map(|row| (code(row[0]).to_owned(), row[1])).collect::<BTreeSet<_>>());
     let encoded = [webhook.encode().unwrap(), controller.encode(Counts::default(), true, true).unwrap()];
     let exist = encoded.iter().map(|text| {
         let types = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split_once(' '));

@@ -236,11 +236,7 @@ const ONE_VARIABLE: &[Row] = &[
         &[",", " , ", "a", " kube-public,traefik ,, kube-public", "kube-system,kube-public"],
         &["a.b", "kube-*", "a b", "-a", "A"],
     ),
-    (
-        "CONFIG_SOURCE_IMAGE_PULL_SECRET_NAME",
-        &["source", " a.b "],
-        &["a,b", "a_b", "a b", "Source"],
-    ),
+    ("CONFIG_SOURCE_IMAGE_PULL_SECRET_NAME", &["source", " a.b "], &["a,b", "a_b", "a b", "Source"]),
     (
         "CONFIG_SOURCE_IMAGE_PULL_SECRET_NAMESPACE",
         &["default", " credentials ", "a,a"],
