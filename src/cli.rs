@@ -1,5 +1,6 @@
 //! The command line: subcommands and flags, and what each starts.
 
+use std::ffi::OsString;
 use std::io::{self, IsTerminal as _, Write as _};
 use std::process::ExitCode;
 
@@ -53,12 +54,35 @@ struct WebhookArgs {
 /// Runs the command that the process was started with.
 #[must_use]
 pub fn run() -> ExitCode {
-    match Cli::parse_from(with_two_dashes(std::env::args_os())).command {
+    match Cli::parse_from(with_two_dashes(with_command(std::env::args_os()))).command {
         Command::Webhook(WebhookArgs { check }) => webhook(check),
         Command::Mutate(options) => mutate(&options),
         Command::Controller(flags) => controller(&flags),
         Command::Register(options) => register(&options),
     }
+}
+
+/// The webhook for ServiceAccounts that this one replaces has no commands, and its chart starts it with flags of its
+/// log library: with another image and the same arguments, that is `pullgate webhook`.
+fn with_command(arguments: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
+    const OF_ITS_LOG: [&str; 7] =
+        ["alsologtostderr", "logtostderr", "log_dir", "log_backtrace_at", "stderrthreshold", "v", "vmodule"];
+    const OURS: [&str; 4] = ["-h", "--help", "-V", "--version"];
+    let mut arguments: Vec<_> = arguments.into_iter().collect();
+    let first = arguments.get(1).map(|first| first.to_string_lossy().into_owned()).unwrap_or_default();
+    if !first.starts_with('-') || OURS.contains(&&*first) {
+        return arguments;
+    }
+    let given = arguments.split_off(1).into_iter();
+    // Where Go stops to read flags; the chart has a `2>&1` that no shell ever sees.
+    let flags = given.take_while(|argument| argument.to_string_lossy().starts_with('-'));
+    let others = flags.filter(|flag| {
+        let flag = flag.to_string_lossy();
+        !OF_ITS_LOG.contains(&flag.trim_start_matches('-').split('=').next().unwrap_or_default())
+    });
+    arguments.push("webhook".into());
+    arguments.extend(others);
+    arguments
 }
 
 fn webhook(check: bool) -> ExitCode {
@@ -237,4 +261,24 @@ fn unusable(errors: &[ConfigError]) -> ExitCode {
 
 fn print_lines(lines: &[String]) {
     drop(io::stderr().write_all(lines.concat().as_bytes()));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_line_of_before_starts_the_webhook() {
+        for (given, meant) in [
+            ("pullgate", "pullgate"),
+            ("pullgate --version", "pullgate --version"),
+            ("pullgate controller -v=4", "pullgate controller -v=4"),
+            ("pullgate -alsologtostderr -v=4 2>&1", "pullgate webhook"),
+            ("pullgate --logtostderr --check", "pullgate webhook --check"),
+            ("pullgate -port=1", "pullgate webhook -port=1"),
+        ] {
+            let words = with_command(given.split(' ').map(OsString::from));
+            assert_eq!(words, meant.split(' ').collect::<Vec<_>>(), "{given}");
+        }
+    }
 }

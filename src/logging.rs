@@ -30,7 +30,7 @@ pub fn init(logging: Logging) {
     builder.filter_level(level.min(LevelFilter::Warn)).filter_module("pullgate", level);
     builder.filter_module("actix_http", LevelFilter::Off);
     // Nor is it for these: what a call of the API server comes to is returned to who made it.
-    for library in ["kube_client", "rustls_platform_verifier"] {
+    for library in ["kube_client", "kube_runtime", "rustls_platform_verifier"] {
         builder.filter_module(library, LevelFilter::Off);
     }
     let output = Unhurried { stalled: false, lines: 0, lost };

@@ -24,7 +24,7 @@ use super::plan::{self, Account, Action, Foreign, Secret, Wanted, plan};
 use super::repeats::Repeats;
 use super::settings::{Settings, Task};
 use super::source::Current;
-use super::view::{Watched, of_account, of_secret};
+use super::view::{Origin, Watched, of_account, of_secret};
 use crate::http_server::Probed;
 
 /// By which a namespace says that it wants no copy.
@@ -58,6 +58,7 @@ pub enum Kind {
 /// Everything that it takes to bring a namespace to what is wanted.
 pub struct Engine {
     pub(super) settings: Settings,
+    pub(super) origin: Origin,
     pub(super) client: Client,
     pub(super) namespaces: Store<Watching>,
     pub(super) view: Mutex<View>,
@@ -79,7 +80,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl Engine {
     pub(super) fn new(
-        settings: Settings,
+        (settings, origin): (Settings, Origin),
         (client, recorder): (Client, Recorder),
         namespaces: Store<Watching>,
         source: watch::Receiver<Current>,
@@ -88,6 +89,7 @@ impl Engine {
     ) -> Self {
         Self {
             settings,
+            origin,
             client,
             namespaces,
             view: Mutex::default(),
@@ -135,8 +137,12 @@ impl Engine {
         let name = metadata.name.as_deref().unwrap_or_default();
         let opted_out =
             metadata.annotations.as_ref().and_then(|all| all.get(OPT_OUT)).is_some_and(|is| is == "true");
+        let in_place = (name, self.settings.secret.as_str())
+            == (self.origin.object.0.as_str(), self.origin.object.1.as_str());
+        let from_object = self.source.borrow().from_object;
         let view = self.view();
         plan::Namespace {
+            awaits_source: in_place && (from_object || !self.origin.local),
             selected: self.settings.task != Task::Uninstall
                 && !opted_out
                 && !self.settings.excluded_namespaces.contains(name),
@@ -217,7 +223,7 @@ impl Engine {
         for written in all {
             match written {
                 Written::Secret(secret) => {
-                    view.secrets.written(of_secret(*secret, &self.settings.source.object));
+                    view.secrets.written(of_secret(*secret, &self.origin));
                 }
                 Written::Account(account) => view.accounts.written(of_account(*account)),
                 Written::NoSecret => view.secrets.deleted(namespace, &self.settings.secret),

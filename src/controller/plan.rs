@@ -2,6 +2,7 @@
 //!
 //! ```text
 //!                        copy of the Secret              references of ServiceAccounts
+//! selected      source   leave                           add where missing
 //! selected      absent   create                          then add where missing
 //!               ours     update where it differs         add where missing
 //!               foreign  overwrite, or leave and report  add, unless it was left
@@ -44,6 +45,8 @@ pub enum Foreign {
 pub struct Namespace {
     /// Whether it is one of those that get the Secret.
     pub selected: bool,
+    /// Whether the Secret of our name is the source here, and missing: whoever provides it must not find a copy.
+    pub awaits_source: bool,
     /// Whether it is on its way out: nothing can be created there.
     pub terminating: bool,
     /// The Secret of our name.
@@ -78,7 +81,7 @@ pub enum Owner {
     Predecessor,
     /// Not marked.
     Somebody,
-    /// Where the credentials come from; it serves as it is.
+    /// Where the credentials come from, or may come from; it serves as it is.
     Source,
 }
 
@@ -159,6 +162,7 @@ fn keep(wanted: &Wanted, namespace: &Namespace) -> Vec<Action> {
     match (&namespace.secret, wanted.content) {
         // Without credentials nothing is made, and a reference to nothing helps nobody.
         (None, None) => return actions,
+        (None, _) if namespace.awaits_source => return actions,
         (None, Some(_)) => actions.push(Action::Create),
         (Some(secret), content) => {
             let ours = matches!(secret.owner, Owner::Us | Owner::Predecessor);

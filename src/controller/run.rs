@@ -32,9 +32,9 @@ use super::leader::{Candidate, Leadership};
 use super::metrics::Metrics;
 use super::plan::{Account, Secret};
 use super::repeats::Repeats;
-use super::settings::{Settings, Source, Task};
+use super::settings::{Local, Settings, Source, Task};
 use super::source::{Current, follow};
-use super::view::{Seen, of_account, of_secret};
+use super::view::{Origin, Seen, of_account, of_secret};
 use super::watches::{complain, each, events};
 use crate::api_server::{ClientError, config, no_client};
 use crate::http_server::{BindError, Probed, bind, health};
@@ -94,15 +94,24 @@ pub async fn run(
     let leadership = Arc::new(if candidate.is_some() { Leadership::elected() } else { Leadership::alone() });
 
     let (publish, current) = watch::channel(Current::default());
-    let source = std::mem::replace(&mut settings.source.local, super::settings::Local::None);
-    let source = Source { object: settings.source.object.clone(), local: source };
+    let source = Source {
+        object: settings.source.object.clone(),
+        local: std::mem::replace(&mut settings.source.local, Local::None),
+    };
+    // Only in a Pod is a file a mounted Secret, of the Pod's own namespace.
+    let may_be_mounted = matches!(source.local, Local::File(_)) && settings.kubeconfig.is_none();
+    let origin = Origin {
+        object: source.object.clone(),
+        local: !matches!(source.local, Local::None),
+        mounted: may_be_mounted.then(|| own_namespace.clone()),
+    };
     let source_api = Api::<ApiSecret>::namespaced(client.clone(), &source.object.0);
     let source_object = events(source_api, Some(&source.object.1), settings.resync);
-    let following = follow(source, source_object, publish);
+    let following = follow(source, source_object, &origin, publish);
 
     let (reader, writer) = reflector::store();
     let engine = Arc::new(Engine::new(
-        settings,
+        (settings, origin.clone()),
         (client, recorder),
         reader,
         current,
@@ -273,8 +282,8 @@ fn watch_namespaces(
 async fn watch_secrets(engine: &Arc<Engine>, changed: &mpsc::UnboundedSender<ObjectRef<Watching>>) {
     let api = Api::<ApiSecret>::all(engine.client.clone());
     let secrets = events(api, Some(&engine.settings.secret), engine.settings.resync);
-    let source = engine.settings.source.object.clone();
-    let seen = secrets.map(move |event| event.map(|event| each(event, |secret| of_secret(secret, &source))));
+    let origin = engine.origin.clone();
+    let seen = secrets.map(move |event| event.map(|event| each(event, |secret| of_secret(secret, &origin))));
     let see = |view: &mut View, event: Event<Seen<Secret>>| view.secrets.see(event);
     pump(engine, seen, Kind::Secrets, see, changed).await;
 }

@@ -16,6 +16,9 @@ use crate::config::{ConfigError, Logging, read_logging};
 use crate::image::analysis::Notice;
 use crate::names::Names;
 
+/// Namespaces are looked at as they change; to look at all of them more often than this is load and nothing else.
+const LEAST_RESYNC: Duration = Duration::from_secs(1);
+
 variables! {
     /// Raw values of the controller; an empty one counts as unset.
     Values, VARIABLES:
@@ -233,15 +236,17 @@ fn resync(raw: Option<&String>, read: &mut Reader) -> Duration {
     let Some(text) = raw else { return default };
     let parsed = text.trim().parse::<kube::core::Duration>().ok().filter(|time| !time.is_negative());
     let time = parsed.map(Duration::from);
-    let accepted = Duration::from_secs(1)..=Duration::from_hours(24);
-    time.filter(|time| accepted.contains(time)).unwrap_or_else(|| {
-        read.refuse(
-            "CONFIG_LOOP_DURATION",
-            text,
-            "is no time from 1s to 24h; accepted: such as 10s, 1m30s, 1h",
-        );
-        default
-    })
+    match time.filter(|time| !time.is_zero()) {
+        Some(time) if time < LEAST_RESYNC => {
+            read.warn(format!("CONFIG_LOOP_DURATION={text} is less than 1s: 1s is used"));
+            LEAST_RESYNC
+        }
+        Some(time) => time,
+        None => {
+            read.refuse("CONFIG_LOOP_DURATION", text, "is no time; accepted: such as 10s, 1m30s, 1h");
+            default
+        }
+    }
 }
 
 fn kubeconfig(values: &Values, read: &mut Reader) -> Option<PathBuf> {

@@ -17,7 +17,7 @@ use tokio::time::{MissedTickBehavior, interval};
 use super::credentials::{BadCredentials, Credentials, KEY};
 use super::repeats::Repeats;
 use super::settings::{Local, Source};
-use super::view::content_of;
+use super::view::{Origin, content_of, is_source};
 use super::watches::complain;
 
 /// How often a file is looked at.
@@ -30,6 +30,8 @@ pub struct Current {
     pub credentials: Option<Arc<Credentials>>,
     /// Whether every source has been asked.
     pub known: bool,
+    /// Whether the object of the API server has been seen: there is no other source from then on.
+    pub from_object: bool,
     /// What is wrong with the source as it is now, if anything.
     pub problem: Option<String>,
 }
@@ -45,6 +47,7 @@ enum Object {
 pub async fn follow(
     source: Source,
     objects: impl Stream<Item = Result<Event<Secret>, watcher::Error>>,
+    origin: &Origin,
     publish: watch::Sender<Current>,
 ) {
     let place = format!("{}/{}", source.object.0, source.object.1);
@@ -59,8 +62,12 @@ pub async fn follow(
                 None => return,
                 Some(Ok(Event::Init)) => listed = false,
                 Some(Ok(Event::InitApply(secret) | Event::Apply(secret))) => {
-                    (object, listed) = (Object::Seen, true);
-                    take(read_object(secret), &format!("Secret {place}"), &publish);
+                    // A copy in its place is as good as none.
+                    if is_source(&secret.metadata, origin) {
+                        (object, listed) = (Object::Seen, true);
+                        publish.send_if_modified(|current| !std::mem::replace(&mut current.from_object, true));
+                        take(read_object(secret), &format!("Secret {place}"), &publish);
+                    }
                 }
                 Some(Ok(Event::InitDone)) => {
                     if !listed && matches!(object, Object::Unasked) {

@@ -20,6 +20,18 @@ pub const PREDECESSOR: &str = "imagepullsecret-patcher";
 /// The type of a pull secret.
 pub const TYPE: &str = "kubernetes.io/dockerconfigjson";
 
+/// Where Secrets of our name are what copies are made of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Origin {
+    /// Namespace and name of the source.
+    pub object: (String, String),
+    /// Whether there are credentials that do not come from the API server. Then a Secret in the source's place may be a
+    /// copy of these.
+    pub local: bool,
+    /// The namespace whose Secrets may be mounted as the file that is read.
+    pub mounted: Option<String>,
+}
+
 /// An object of a namespace.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Seen<T> {
@@ -129,7 +141,7 @@ fn place(metadata: &mut ObjectMeta) -> (String, String, String) {
 
 /// What the plan needs of a Secret. Its content is wiped. `source`: namespace and name of the one that is copied.
 #[must_use]
-pub fn of_secret(mut secret: ApiSecret, source: &(String, String)) -> Seen<Secret> {
+pub fn of_secret(mut secret: ApiSecret, origin: &Origin) -> Seen<Secret> {
     let (namespace, name, resource_version) = place(&mut secret.metadata);
     let data = secret.data.get_or_insert_default();
     let ours = secret.type_.as_deref() == Some(TYPE);
@@ -141,7 +153,7 @@ pub fn of_secret(mut secret: ApiSecret, source: &(String, String)) -> Seen<Secre
     let fact = Secret {
         uid: secret.metadata.uid.take().unwrap_or_default(),
         resource_version,
-        owner: owner(&secret.metadata, (&namespace, &name), source),
+        owner: owner(&secret.metadata, (&namespace, &name), origin),
         // With other keys it holds more than what is wanted.
         content: content.filter(|_| ours && extra_keys.is_empty()),
         frozen: !ours || secret.immutable == Some(true),
@@ -150,14 +162,30 @@ pub fn of_secret(mut secret: ApiSecret, source: &(String, String)) -> Seen<Secre
     Seen { namespace, name, fact }
 }
 
-fn owner(metadata: &ObjectMeta, place: (&str, &str), source: &(String, String)) -> Owner {
-    if place == (&source.0, &source.1) {
-        return Owner::Source;
-    }
+/// Whether a Secret has our label, and whether it has the annotation of the system that this one replaces.
+fn marks(metadata: &ObjectMeta) -> (bool, bool) {
     let has = |map: Option<&BTreeMap<String, String>>, value: &str| {
         map.and_then(|map| map.get(MANAGED_BY)).is_some_and(|is| is == value)
     };
-    match (has(metadata.labels.as_ref(), OURS), has(metadata.annotations.as_ref(), PREDECESSOR)) {
+    (has(metadata.labels.as_ref(), OURS), has(metadata.annotations.as_ref(), PREDECESSOR))
+}
+
+/// Whether the Secret in the source's place is the source. Beside local credentials, one that has a mark is a copy of
+/// these, made by us or by the system that this one replaces.
+#[must_use]
+pub fn is_source(metadata: &ObjectMeta, origin: &Origin) -> bool {
+    !origin.local || marks(metadata) == (false, false)
+}
+
+fn owner(metadata: &ObjectMeta, (namespace, name): (&str, &str), origin: &Origin) -> Owner {
+    let (label, annotation) = marks(metadata);
+    let in_place = (namespace, name) == (origin.object.0.as_str(), origin.object.1.as_str());
+    // What may be mounted as our file, or may be the source, is older or newer than what was read of it: to write it
+    // could take a rotation back.
+    let may_be_source = in_place && (!origin.local || !label);
+    let may_be_mounted = !label && origin.mounted.as_deref() == Some(namespace);
+    match (label, annotation) {
+        _ if may_be_source || may_be_mounted => Owner::Source,
         (true, true) => Owner::Us,
         (false, false) => Owner::Somebody,
         _ => Owner::Predecessor,

@@ -36,7 +36,13 @@ fn account(name: &str, references: &[&str]) -> Account {
 }
 
 fn namespace(secret: Option<Secret>, accounts: &[Account]) -> Namespace {
-    Namespace { selected: true, terminating: false, secret, accounts: accounts.to_vec() }
+    Namespace {
+        selected: true,
+        awaits_source: false,
+        terminating: false,
+        secret,
+        accounts: accounts.to_vec(),
+    }
 }
 
 fn update() -> Action {
@@ -122,6 +128,15 @@ fn without_credentials_everything_stays_as_it_is() {
 }
 
 #[test]
+fn no_copy_is_made_where_the_source_belongs() {
+    let accounts = [account("default", &[])];
+    let before = Namespace { awaits_source: true, ..namespace(None, &accounts) };
+    assert_eq!(plan(&wanted(), &before), []);
+    let there = Namespace { awaits_source: true, ..namespace(Some(secret(Owner::Source, 2)), &accounts) };
+    assert_eq!(plan(&wanted(), &there), [add("default", false)]);
+}
+
+#[test]
 fn what_is_on_its_way_out_is_left_alone() {
     let terminating = Namespace { terminating: true, ..namespace(None, &[account("default", &[])]) };
     assert_eq!(plan(&wanted(), &terminating), []);
@@ -186,10 +201,10 @@ prop_compose! {
 
 prop_compose! {
     fn any_namespace()(
-        selected in any::<bool>(), terminating in any::<bool>(),
+        selected in any::<bool>(), awaits_source in any::<bool>(), terminating in any::<bool>(),
         secret in prop::option::of(any_secret()), accounts in any_accounts(),
     ) -> Namespace {
-        Namespace { selected, terminating, secret, accounts }
+        Namespace { selected, awaits_source, terminating, secret, accounts }
     }
 }
 
