@@ -141,6 +141,7 @@ impl Engine {
                 && !opted_out
                 && !self.settings.excluded_namespaces.contains(name),
             terminating: metadata.deletion_timestamp.is_some(),
+            home: self.settings.has_home(name),
             secret: view.secrets.of(name).map(|(_, secret)| secret.clone()).next(),
             accounts: view.accounts.of(name).map(|(_, account)| account.clone()).collect(),
         }
@@ -210,8 +211,12 @@ impl Engine {
         } else {
             info!(namespace, secret = self.settings.secret.as_str(); "{what}");
         }
-        if let Action::AddReference { account, .. } = action {
-            lock(&self.fights).repaired((namespace.to_owned(), account.clone()), now());
+        match action {
+            Action::AddReference { account, .. } => {
+                lock(&self.fights).repaired((namespace.to_owned(), account.clone()), now());
+            }
+            Action::RemoveReference { account, .. } => self.settle(namespace, account),
+            _ => {}
         }
         let mut view = self.view();
         for written in all {
@@ -252,6 +257,13 @@ impl Engine {
             ..ObjectReference::default()
         };
         self.publish("SecretConflict", "Leave", note, &regarding).await;
+    }
+
+    /// Forgets how often a reference was repaired: it was removed by us, or the account is gone, and a later one of its
+    /// name is another.
+    pub(super) fn settle(&self, namespace: &str, account: &str) {
+        lock(&self.fights).settle(&(namespace.to_owned(), account.to_owned()));
+        lock(&self.said).remove(&format!("{namespace}/{account}"));
     }
 
     async fn put_off(&self, (namespace, account): (String, String), wait: Duration) {
@@ -335,7 +347,8 @@ impl Engine {
         let wanted = self.wanted();
         for namespace in self.namespaces.state() {
             let namespace = self.observe(&namespace);
-            if !namespace.selected || namespace.terminating {
+            let no_copy = namespace.home && namespace.secret.is_none();
+            if !namespace.selected || namespace.terminating || no_copy {
                 continue;
             }
             counts.desired += 1;

@@ -46,6 +46,8 @@ pub struct Namespace {
     pub selected: bool,
     /// Whether it is on its way out: nothing can be created there.
     pub terminating: bool,
+    /// Whether the credentials come from here, under the name of the copies.
+    pub home: bool,
     /// The Secret of our name.
     pub secret: Option<Secret>,
     /// All ServiceAccounts.
@@ -157,8 +159,10 @@ pub fn plan(wanted: &Wanted, namespace: &Namespace) -> Vec<Action> {
 fn keep(wanted: &Wanted, namespace: &Namespace) -> Vec<Action> {
     let mut actions = Vec::new();
     match (&namespace.secret, wanted.content) {
-        // Without credentials nothing is made, and a reference to nothing helps nobody.
+        // Without credentials nothing is made, and a reference to nothing helps nobody. Nor is anything made where the
+        // source may come to be: a copy would be taken for it, or be in its way.
         (None, None) => return actions,
+        (None, Some(_)) if namespace.home => return actions,
         (None, Some(_)) => actions.push(Action::Create),
         (Some(secret), content) => {
             let ours = matches!(secret.owner, Owner::Us | Owner::Predecessor);

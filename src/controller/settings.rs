@@ -118,6 +118,12 @@ pub enum Local {
 }
 
 impl Settings {
+    /// Whether the source lies in `namespace` under the name of the copies.
+    #[must_use]
+    pub fn has_home(&self, namespace: &str) -> bool {
+        self.source.object.0 == namespace && self.source.object.1 == self.secret
+    }
+
     /// Reads and validates flags and environment. `terminal` tells whether the log goes to a person.
     ///
     /// # Errors

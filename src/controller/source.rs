@@ -17,7 +17,7 @@ use tokio::time::{MissedTickBehavior, interval};
 use super::credentials::{BadCredentials, Credentials, KEY};
 use super::repeats::Repeats;
 use super::settings::{Local, Source};
-use super::view::content_of;
+use super::view::{content_of, is_copy};
 use super::watches::complain;
 
 /// How often a file is looked at.
@@ -41,9 +41,11 @@ enum Object {
     Seen,
 }
 
-/// Follows the source and publishes what it holds, for as long as somebody listens.
+/// Follows the source and publishes what it holds, for as long as somebody listens. `named_alike`: whether the copies
+/// have its name, so that one may lie in its place.
 pub async fn follow(
     source: Source,
+    named_alike: bool,
     objects: impl Stream<Item = Result<Event<Secret>, watcher::Error>>,
     publish: watch::Sender<Current>,
 ) {
@@ -58,10 +60,12 @@ pub async fn follow(
             event = objects.next() => match event {
                 None => return,
                 Some(Ok(Event::Init)) => listed = false,
-                Some(Ok(Event::InitApply(secret) | Event::Apply(secret))) => {
+                // Made when there was a file alone: to read it would be to listen to oneself.
+                Some(Ok(Event::InitApply(secret) | Event::Apply(secret))) if !named_alike || !is_copy(&secret) => {
                     (object, listed) = (Object::Seen, true);
                     take(read_object(secret), &format!("Secret {place}"), &publish);
                 }
+                Some(Ok(Event::InitApply(_) | Event::Apply(_))) => {}
                 Some(Ok(Event::InitDone)) => {
                     if !listed && matches!(object, Object::Unasked) {
                         object = Object::Absent;

@@ -75,9 +75,13 @@ impl<T: Versioned + PartialEq> Watched<T> {
     pub fn see(&mut self, event: Event<Seen<T>>) -> Vec<String> {
         match event {
             Event::Apply(seen) => self.update(seen).into_iter().collect(),
-            Event::Delete(Seen { namespace, name, .. }) => {
-                let gone = self.objects.get_mut(&namespace).and_then(|objects| objects.remove(&name));
-                gone.map(|_| namespace).into_iter().collect()
+            Event::Delete(Seen { namespace, name, fact }) => {
+                let Some(objects) = self.objects.get_mut(&namespace) else { return Vec::new() };
+                // The end of one that was made again meanwhile: the later one is known by the answer to our write.
+                if objects.get(&name).is_some_and(|known| is_older(&fact, known)) {
+                    return Vec::new();
+                }
+                objects.remove(&name).map(|_| namespace).into_iter().collect()
             }
             Event::Init => {
                 self.listing = Some(HashMap::new());
@@ -109,17 +113,18 @@ impl<T: Versioned + PartialEq> Watched<T> {
 
     /// An older version than the one that is known is an event that comes late.
     fn update(&mut self, Seen { namespace, name, fact }: Seen<T>) -> Option<String> {
-        let version = |fact: &T| fact.resource_version().parse::<u64>().ok();
         let objects = self.objects.entry(namespace.clone()).or_default();
-        if let Some(known) = objects.get(&name) {
-            let older = version(&fact).zip(version(known)).is_some_and(|(new, known)| new < known);
-            if older || *known == fact {
-                return None;
-            }
+        if objects.get(&name).is_some_and(|known| is_older(&fact, known) || *known == fact) {
+            return None;
         }
         objects.insert(name, fact);
         Some(namespace)
     }
+}
+
+fn is_older<T: Versioned>(fact: &T, known: &T) -> bool {
+    let version = |fact: &T| fact.resource_version().parse::<u64>().ok();
+    version(fact).zip(version(known)).is_some_and(|(fact, known)| fact < known)
 }
 
 fn place(metadata: &mut ObjectMeta) -> (String, String, String) {
@@ -151,17 +156,26 @@ pub fn of_secret(mut secret: ApiSecret, source: &(String, String)) -> Seen<Secre
 }
 
 fn owner(metadata: &ObjectMeta, place: (&str, &str), source: &(String, String)) -> Owner {
-    if place == (&source.0, &source.1) {
-        return Owner::Source;
-    }
-    let has = |map: Option<&BTreeMap<String, String>>, value: &str| {
-        map.and_then(|map| map.get(MANAGED_BY)).is_some_and(|is| is == value)
-    };
-    match (has(metadata.labels.as_ref(), OURS), has(metadata.annotations.as_ref(), PREDECESSOR)) {
+    match marks(metadata) {
         (true, true) => Owner::Us,
+        (false, false) if place == (&source.0, &source.1) => Owner::Source,
         (false, false) => Owner::Somebody,
         _ => Owner::Predecessor,
     }
+}
+
+/// Whether a Secret is a copy: ours, or of the system that this one replaces.
+#[must_use]
+pub fn is_copy(secret: &ApiSecret) -> bool {
+    marks(&secret.metadata) != (false, false)
+}
+
+/// Label and annotation.
+fn marks(metadata: &ObjectMeta) -> (bool, bool) {
+    let has = |map: Option<&BTreeMap<String, String>>, value: &str| {
+        map.and_then(|map| map.get(MANAGED_BY)).is_some_and(|is| is == value)
+    };
+    (has(metadata.labels.as_ref(), OURS), has(metadata.annotations.as_ref(), PREDECESSOR))
 }
 
 /// What the plan needs of a ServiceAccount.

@@ -36,7 +36,7 @@ fn account(name: &str, references: &[&str]) -> Account {
 }
 
 fn namespace(secret: Option<Secret>, accounts: &[Account]) -> Namespace {
-    Namespace { selected: true, terminating: false, secret, accounts: accounts.to_vec() }
+    Namespace { selected: true, terminating: false, home: false, secret, accounts: accounts.to_vec() }
 }
 
 fn update() -> Action {
@@ -88,6 +88,17 @@ fn a_foreign_secret_is_overwritten_in_place_where_that_is_allowed() {
         let before = namespace(Some(secret(Owner::Somebody, content)), &[]);
         assert_eq!(plan(&wanted, &before), [update()]);
     }
+}
+
+/// A copy there would be taken for the source, or be in its way when it comes.
+#[test]
+fn where_the_source_may_come_to_be_no_copy_is_made() {
+    let at_home = |secret| Namespace { home: true, ..namespace(secret, &[account("default", &[])]) };
+    assert_eq!(plan(&wanted(), &at_home(None)), []);
+    assert_eq!(plan(&wanted(), &at_home(Some(secret(Owner::Source, 1)))), [add("default", false)]);
+    // One of the predecessor, which took its credentials from a file.
+    let actions = plan(&wanted(), &at_home(Some(secret(Owner::Predecessor, 2))));
+    assert_eq!(actions, [update(), add("default", false)]);
 }
 
 #[test]
@@ -186,10 +197,10 @@ prop_compose! {
 
 prop_compose! {
     fn any_namespace()(
-        selected in any::<bool>(), terminating in any::<bool>(),
+        selected in any::<bool>(), terminating in any::<bool>(), home in any::<bool>(),
         secret in prop::option::of(any_secret()), accounts in any_accounts(),
     ) -> Namespace {
-        Namespace { selected, terminating, secret, accounts }
+        Namespace { selected, terminating, home, secret, accounts }
     }
 }
 
