@@ -12,11 +12,8 @@ use tokio::time::timeout;
 use super::credentials::{Credentials, KEY};
 use super::leader::{Leadership, WRITE_PATIENCE};
 use super::plan::Action;
-use super::view::{MANAGED_BY, OURS, PREDECESSOR, TYPE, encoded};
+use super::view::{FIELD_MANAGER, MANAGED_BY, OURS, PREDECESSOR, TYPE, encoded};
 use crate::api_server::said;
-
-/// Who the API server records for our writes.
-const FIELD_MANAGER: &str = "pullgate";
 
 /// Why an action was not carried out.
 #[derive(Debug, thiserror::Error)]

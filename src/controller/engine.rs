@@ -216,8 +216,12 @@ impl Engine {
         } else {
             info!(namespace, secret = self.settings.secret.as_str(); "{what}");
         }
-        if let Action::AddReference { account, .. } = action {
-            lock(&self.fights).repaired((namespace.to_owned(), account.clone()), now());
+        match action {
+            Action::AddReference { account, .. } => {
+                lock(&self.fights).repaired((namespace.to_owned(), account.clone()), now());
+            }
+            Action::RemoveReference { account, .. } => self.settle(namespace, account),
+            _ => {}
         }
         let mut view = self.view();
         for written in all {
@@ -258,6 +262,13 @@ impl Engine {
             ..ObjectReference::default()
         };
         self.publish("SecretConflict", "Leave", note, &regarding).await;
+    }
+
+    /// Forgets how often a reference was repaired: it was removed by us, or the account is gone, and a later one of its
+    /// name is another.
+    pub(super) fn settle(&self, namespace: &str, account: &str) {
+        lock(&self.fights).settle(&(namespace.to_owned(), account.to_owned()));
+        lock(&self.said).remove(&format!("{namespace}/{account}"));
     }
 
     async fn put_off(&self, (namespace, account): (String, String), wait: Duration) {
@@ -341,7 +352,8 @@ impl Engine {
         let wanted = self.wanted();
         for namespace in self.namespaces.state() {
             let namespace = self.observe(&namespace);
-            if !namespace.selected || namespace.terminating {
+            let no_copy = namespace.awaits_source && namespace.secret.is_none();
+            if !namespace.selected || namespace.terminating || no_copy {
                 continue;
             }
             counts.desired += 1;

@@ -39,6 +39,11 @@ impl<K: Eq + Hash> Fights<K> {
         self.0.entry(what).or_default().push_back(now);
     }
 
+    /// Forgets all repairs of `what`: it is another one now, or was changed by ourselves.
+    pub fn settle(&mut self, what: &K) {
+        self.0.remove(what);
+    }
+
     /// Forgets what was last repaired too long ago to count.
     pub fn forget(&mut self, now: Duration) {
         self.0.retain(|_, repairs| repairs.back().is_some_and(|last| *last + WINDOW > now));

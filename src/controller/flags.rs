@@ -139,17 +139,16 @@ impl clap::FromArgMatches for Flags {
     }
 }
 
-/// The same command line with two dashes before each flag of ours that has one.
+/// The same command line with two dashes before each flag that has one and a name of more than a letter: a misspelt one
+/// is refused by its name then, and not by its first letter.
 pub fn with_two_dashes(arguments: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
-    let known = |name: &str| name == "uninstall" || FLAGS.iter().any(|flag| flag.name == name);
-    let of_ours = |argument: &OsStr| {
-        let text = argument.to_string_lossy();
-        let flag = text.strip_prefix('-').filter(|rest| !rest.starts_with('-'));
-        flag.is_some_and(|flag| known(flag.split('=').next().unwrap_or_default()))
+    let has_one = |argument: &OsStr| {
+        let name = argument.as_encoded_bytes().strip_prefix(b"-");
+        name.is_some_and(|name| name.len() > 1 && !name.starts_with(b"-"))
     };
     let mut arguments: Vec<_> = arguments.into_iter().collect();
     if arguments.get(1).is_some_and(|command| command == "controller") {
-        for argument in arguments.iter_mut().skip(2).filter(|argument| of_ours(argument)) {
+        for argument in arguments.iter_mut().skip(2).filter(|argument| has_one(argument)) {
             let mut two = OsString::from("-");
             two.push(&*argument);
             *argument = two;

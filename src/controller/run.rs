@@ -242,6 +242,8 @@ async fn once(engine: &Arc<Engine>) -> Result<(), ControllerError> {
 /// Whether a namespace was brought to what is wanted.
 async fn attempt(engine: &Arc<Engine>, namespace: Arc<Watching>) -> bool {
     for attempt in 1..=ATTEMPTS {
+        // As it is now: it may be on its way out since it was listed.
+        let Some(namespace) = engine.namespaces.get(&ObjectRef::from_obj(&*namespace)) else { return true };
         match Arc::clone(engine).reconcile(Arc::clone(&namespace)).await {
             Ok(_) => return true,
             Err(problem) if attempt == ATTEMPTS => {
@@ -292,7 +294,12 @@ async fn watch_accounts(engine: &Arc<Engine>, changed: &mpsc::UnboundedSender<Ob
     let api = Api::<ServiceAccount>::all(engine.client.clone());
     let accounts = events(api, engine.settings.account.as_deref(), engine.settings.resync);
     let seen = accounts.map(|event| event.map(|event| each(event, of_account)));
-    let see = |view: &mut View, event: Event<Seen<Account>>| view.accounts.see(event);
+    let see = |view: &mut View, event: Event<Seen<Account>>| {
+        if let Event::Delete(seen) = &event {
+            engine.settle(&seen.namespace, &seen.name);
+        }
+        view.accounts.see(event)
+    };
     pump(engine, seen, Kind::Accounts, see, changed).await;
 }
 

@@ -17,6 +17,8 @@ pub const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
 pub const OURS: &str = "pullgate";
 /// The value of the annotation of the same name, by which the system that this one replaces knew its own.
 pub const PREDECESSOR: &str = "imagepullsecret-patcher";
+/// Who the API server records for our writes.
+pub const FIELD_MANAGER: &str = "pullgate";
 /// The type of a pull secret.
 pub const TYPE: &str = "kubernetes.io/dockerconfigjson";
 
@@ -87,9 +89,13 @@ impl<T: Versioned + PartialEq> Watched<T> {
     pub fn see(&mut self, event: Event<Seen<T>>) -> Vec<String> {
         match event {
             Event::Apply(seen) => self.update(seen).into_iter().collect(),
-            Event::Delete(Seen { namespace, name, .. }) => {
-                let gone = self.objects.get_mut(&namespace).and_then(|objects| objects.remove(&name));
-                gone.map(|_| namespace).into_iter().collect()
+            Event::Delete(Seen { namespace, name, fact }) => {
+                let Some(objects) = self.objects.get_mut(&namespace) else { return Vec::new() };
+                // The end of one that was made again meanwhile: the later one is known by the answer to our write.
+                if objects.get(&name).is_some_and(|known| is_older(&fact, known)) {
+                    return Vec::new();
+                }
+                objects.remove(&name).map(|_| namespace).into_iter().collect()
             }
             Event::Init => {
                 self.listing = Some(HashMap::new());
@@ -121,17 +127,18 @@ impl<T: Versioned + PartialEq> Watched<T> {
 
     /// An older version than the one that is known is an event that comes late.
     fn update(&mut self, Seen { namespace, name, fact }: Seen<T>) -> Option<String> {
-        let version = |fact: &T| fact.resource_version().parse::<u64>().ok();
         let objects = self.objects.entry(namespace.clone()).or_default();
-        if let Some(known) = objects.get(&name) {
-            let older = version(&fact).zip(version(known)).is_some_and(|(new, known)| new < known);
-            if older || *known == fact {
-                return None;
-            }
+        if objects.get(&name).is_some_and(|known| is_older(&fact, known) || *known == fact) {
+            return None;
         }
         objects.insert(name, fact);
         Some(namespace)
     }
+}
+
+fn is_older<T: Versioned>(fact: &T, known: &T) -> bool {
+    let version = |fact: &T| fact.resource_version().parse::<u64>().ok();
+    version(fact).zip(version(known)).is_some_and(|(fact, known)| fact < known)
 }
 
 fn place(metadata: &mut ObjectMeta) -> (String, String, String) {
@@ -170,22 +177,34 @@ fn marks(metadata: &ObjectMeta) -> (bool, bool) {
     (has(metadata.labels.as_ref(), OURS), has(metadata.annotations.as_ref(), PREDECESSOR))
 }
 
-/// Whether the Secret in the source's place is the source. Beside local credentials, one that has a mark is a copy of
-/// these, made by us or by the system that this one replaces.
+/// Whether somebody else has written the credentials last.
+fn has_content_of_others(metadata: &ObjectMeta) -> bool {
+    let fields = format!("/f:data/f:{KEY}");
+    metadata.managed_fields.iter().flatten().any(|entry| {
+        let written = entry.fields_v1.as_ref().is_some_and(|all| all.0.pointer(&fields).is_some());
+        written && entry.manager.as_deref() != Some(FIELD_MANAGER)
+    })
+}
+
+/// Whether the Secret in the source's place is the source. Beside local credentials it may be a copy of these, made by us
+/// or by the system that this one replaces; one of ours that was given another content is none any more.
 #[must_use]
 pub fn is_source(metadata: &ObjectMeta, origin: &Origin) -> bool {
-    !origin.local || marks(metadata) == (false, false)
+    match marks(metadata) {
+        _ if !origin.local => true,
+        (true, _) => has_content_of_others(metadata),
+        (false, annotation) => !annotation,
+    }
 }
 
 fn owner(metadata: &ObjectMeta, (namespace, name): (&str, &str), origin: &Origin) -> Owner {
     let (label, annotation) = marks(metadata);
     let in_place = (namespace, name) == (origin.object.0.as_str(), origin.object.1.as_str());
-    // What may be mounted as our file, or may be the source, is older or newer than what was read of it: to write it
-    // could take a rotation back.
-    let may_be_source = in_place && (!origin.local || !label);
+    // What may be mounted as the file that is read is newer than what was read of it: to write it could take a rotation
+    // back.
     let may_be_mounted = !label && origin.mounted.as_deref() == Some(namespace);
     match (label, annotation) {
-        _ if may_be_source || may_be_mounted => Owner::Source,
+        _ if may_be_mounted || (in_place && is_source(metadata, origin)) => Owner::Source,
         (true, true) => Owner::Us,
         (false, false) => Owner::Somebody,
         _ => Owner::Predecessor,

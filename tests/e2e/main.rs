@@ -3,12 +3,14 @@
 //! ```text
 //! scripts/cluster up; eval "$(scripts/cluster env)"; cargo test --features e2e --test e2e
 //! ```
-//! Every test has a namespace, a `pullgate webhook` and a registration of its own, so they run side by side.
+//! Every test has a namespace, a `pullgate webhook` and a registration of its own, or a `pullgate controller` with names
+//! of its own, so they run side by side.
 //! What is shared, and who must wait for whom, is in [`space`]. `docs/end-to-end.md` says what is covered.
 
 #![allow(clippy::expect_used, clippy::panic, reason = "a failed expectation is a test's result")]
 
 mod claims;
+mod controller;
 mod edges;
 mod existing;
 mod facts;

@@ -144,7 +144,7 @@ impl Drop for Job {
 }
 
 /// Ours, but with a token of a ServiceAccount in the place of the administrator's certificate.
-fn kubeconfig_of(account: &str, namespace: &str, folder: &Path) -> PathBuf {
+pub(crate) fn kubeconfig_of(account: &str, namespace: &str, folder: &Path) -> PathBuf {
     let token = kubectl(&format!("create token {account} --namespace={namespace}")).ok().out;
     let mut config = kubectl("config view --raw --minify --flatten -o json").json();
     config["users"][0]["user"] = json!({"token": token.trim()});

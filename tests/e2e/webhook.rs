@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::path::PathBuf;
-use std::process::{Child, Command};
+use std::process::{Child, Command, ExitStatus};
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -31,7 +31,7 @@ fn rules(operations: &[&str], resources: &[&str]) -> Value {
     json!([{"apiGroups": [""], "apiVersions": ["v1"], "operations": operations, "resources": resources}])
 }
 
-/// A running `pullgate webhook`; ended when dropped.
+/// A running `pullgate`, as webhook or controller; ended when dropped.
 pub(crate) struct Process {
     child: Child,
     health: String,
@@ -39,13 +39,21 @@ pub(crate) struct Process {
 }
 
 impl Process {
-    /// Runs `command`, which becomes the webhook, with these settings and no others. `health` is where its
+    /// Runs `command`, which becomes the program, with these settings and no others. `health` is where its
     /// health port will be reached. Fails with the exit status where it ends before it is ready.
-    pub(crate) fn start(
-        mut command: Command,
-        settings: &[(&str, &str)],
-        health: String,
-    ) -> Result<Self, String> {
+    pub(crate) fn start(command: Command, settings: &[(&str, &str)], health: String) -> Result<Self, String> {
+        let mut process = Self::spawn(command, settings, health);
+        until("a program that is ready", || {
+            if let Some(status) = process.ended() {
+                return Some(Err(format!("the program ended with {status}: {}", process.read("log"))));
+            }
+            process.is_ready().then_some(Ok(()))
+        })
+        .map(|()| process)
+    }
+
+    /// The same, ready or not.
+    pub(crate) fn spawn(mut command: Command, settings: &[(&str, &str)], health: String) -> Self {
         let folder = tempfile::tempdir().expect("a scratch folder");
         let file = |name| File::create(folder.path().join(name)).expect("a file in it");
         let child = command
@@ -55,15 +63,13 @@ impl Process {
             .stdout(file("out"))
             .stderr(file("log"))
             .spawn()
-            .expect("the webhook can be run");
-        let mut process = Self { child, health, folder };
-        until("a webhook that is ready", || {
-            if let Some(status) = process.child.try_wait().expect("it is our child") {
-                return Some(Err(format!("the webhook ended with {status}: {}", process.read("log"))));
-            }
-            process.get("/readyz").filter(|answer| answer.ends_with("ok\n")).map(|_| Ok(()))
-        })
-        .map(|()| process)
+            .expect("the program can be run");
+        Self { child, health, folder }
+    }
+
+    /// Whether it says so.
+    pub(crate) fn is_ready(&self) -> bool {
+        self.get("/readyz").is_some_and(|answer| answer.ends_with("ok\n"))
     }
 
     /// What it wrote to standard output: the authority of a self-signed certificate.
@@ -72,7 +78,7 @@ impl Process {
     }
 
     /// One answer of the health port, if it answers.
-    fn get(&self, path: &str) -> Option<String> {
+    pub(crate) fn get(&self, path: &str) -> Option<String> {
         let mut stream = TcpStream::connect(&self.health).ok()?;
         stream.set_read_timeout(Some(Duration::from_secs(10))).ok()?;
         write!(stream, "GET {path} HTTP/1.1\r\nHost: health\r\nConnection: close\r\n\r\n").ok()?;
@@ -91,9 +97,26 @@ impl Process {
     #[track_caller]
     pub(crate) fn count(&self, name: &str, labels: &[&str]) -> u64 {
         let metrics = self.get("/metrics").expect("the health port answers");
-        let lines = metrics.lines().filter(|line| line.split('{').next() == Some(name));
+        let lines = metrics.lines().filter(|line| line.split(['{', ' ']).next() == Some(name));
         let chosen = lines.filter(|line| labels.iter().all(|label| line.contains(label)));
         chosen.filter_map(|line| line.rsplit(' ').next()?.parse::<u64>().ok()).sum()
+    }
+
+    /// Its process id.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Sends it a signal, such as `TERM`.
+    #[track_caller]
+    pub(crate) fn signal(&self, name: &str) {
+        let sent = Command::new("kill").arg(format!("-{name}")).arg(self.id().to_string()).status();
+        assert!(sent.expect("there is a kill").success(), "SIG{name} reaches the program");
+    }
+
+    /// How it ended, if it did.
+    pub(crate) fn ended(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().expect("it is our child")
     }
 
     /// The log so far.
@@ -105,7 +128,7 @@ impl Process {
 impl Drop for Process {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            eprintln!("--- log of the webhook ---\n{}---", self.log());
+            eprintln!("--- log of the program ---\n{}---", self.log());
         }
         // It may have ended already; there is nobody left to tell otherwise.
         drop(self.child.kill());
@@ -121,26 +144,28 @@ pub(crate) struct Endpoint {
 
 /// Starts a webhook on free ports of this machine, with the certificate that it makes itself.
 pub(crate) fn start_self_signed(settings: &[(&str, &str)]) -> (Process, Endpoint) {
-    // Between finding a free port and taking it, another process may take it.
-    let mut attempts = (0..5).map(|_| {
-        let [port, health_port] = free_ports().map(|port| port.to_string());
-        let mut all = vec![
-            ("TLS_SELF_SIGNED", "true"),
-            ("PORT", port.as_str()),
-            ("HEALTH_PORT", &health_port),
-            ("LOG_FORMAT", "text"),
-            ("LOG_LEVEL", "debug"),
-        ];
+    on_free_ports(|[port, health_port]| {
+        let mut all = vec![("TLS_SELF_SIGNED", "true"), ("PORT", port), ("HEALTH_PORT", health_port)];
+        all.extend(LOGGING);
         all.extend(settings);
         let mut command = Command::new(program());
         command.arg("webhook");
         let process = Process::start(command, &all, format!("127.0.0.1:{health_port}"))?;
         let ca_pem = process.read("out");
         Ok((process, Endpoint { url: format!("https://127.0.0.1:{port}/mutate"), ca_pem }))
-    });
+    })
+}
+
+/// How a program of a test logs.
+pub(crate) const LOGGING: [(&str, &str); 2] = [("LOG_FORMAT", "text"), ("LOG_LEVEL", "debug")];
+
+/// Starts something on free ports, once more where it fails: between finding a free port and taking it, another process
+/// may take it.
+pub(crate) fn on_free_ports<T>(start: impl Fn([&str; 2]) -> Result<T, String>) -> T {
     let mut problem = String::new();
-    for attempt in attempts.by_ref() {
-        match attempt {
+    for _ in 0..5 {
+        let [first, second] = free_ports().map(|port| port.to_string());
+        match start([&first, &second]) {
             Ok(started) => return started,
             Err(error) => problem = error,
         }
@@ -153,7 +178,7 @@ pub(crate) fn program() -> PathBuf {
     PathBuf::from(env!("CARGO_BIN_EXE_pullgate"))
 }
 
-fn free_ports() -> [u16; 2] {
+pub(crate) fn free_ports() -> [u16; 2] {
     // Held at the same time, so that they differ.
     let listeners = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").expect("a free port"));
     listeners.map(|listener| listener.local_addr().expect("it is bound").port())

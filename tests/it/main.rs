@@ -11,6 +11,8 @@ mod admit_properties;
 mod authority;
 mod config;
 mod connections;
+mod controller_settings;
+mod controller_view;
 mod docs;
 mod docs_controller;
 mod fixtures;

@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # The control plane: certificates, etcd, kube-apiserver, kube-controller-manager. Sourced by scripts/cluster.
 # Everything listens on 127.0.0.1 or on a socket in $dir, and needs no root.
-# shellcheck disable=SC2154 # $dir is set by scripts/cluster
+# shellcheck disable=SC2154 # $dir and $here are set by scripts/cluster
 
 service_range=10.96.0.0/16
 api_service_ip=10.96.0.1
@@ -98,7 +98,8 @@ start_control_plane() {
     --tls-cert-file pki/api-server.crt --tls-private-key-file pki/api-server.key --client-ca-file pki/ca.crt \
     --authorization-mode Node,RBAC --allow-privileged --enable-aggregator-routing \
     --service-cluster-ip-range $service_range --service-account-issuer https://kubernetes.default.svc \
-    --service-account-key-file pki/service-accounts.key --service-account-signing-key-file pki/service-accounts.key "$@"
+    --service-account-key-file pki/service-accounts.key --service-account-signing-key-file pki/service-accounts.key \
+    --audit-policy-file "$here/audit-policy.yaml" --audit-log-path audit.log "$@"
   wait_for kube-apiserver 120 "ready API server" api /readyz
 
   if [[ ! -x bin/kube-controller-manager ]]; then
