@@ -36,7 +36,7 @@ impl Reader {
         self.errors.push(ConfigError { variable, value, problem: problem.to_string() });
     }
 
-    /// true/false/1/0/yes/no in any case, and t/f as Go reads them.
+    /// true/false/1/0/yes/no in any case.
     pub(crate) fn boolean(&mut self, variable: &'static str, raw: Option<&String>) -> bool {
         self.boolean_or(variable, raw, false)
     }
@@ -45,8 +45,8 @@ impl Reader {
     pub(crate) fn boolean_or(&mut self, variable: &'static str, raw: Option<&String>, default: bool) -> bool {
         let value = raw.map_or(if default { "true" } else { "false" }, String::as_str);
         let is = match value.trim().to_ascii_lowercase().as_str() {
-            "true" | "1" | "yes" | "t" => true,
-            "false" | "0" | "no" | "f" => false,
+            "true" | "1" | "yes" => true,
+            "false" | "0" | "no" => false,
             _ => {
                 self.refuse(variable, value, "is not a boolean; accepted: true, false, 1, 0, yes, no");
                 false
