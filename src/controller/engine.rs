@@ -6,11 +6,10 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use k8s_openapi::api::core::v1::{Namespace, ObjectReference};
+use k8s_openapi::api::core::v1::Namespace;
 use kube::Client;
 use kube::core::PartialObjectMeta;
 use kube::runtime::controller::Action as Next;
-use kube::runtime::events::{Event, EventType, Recorder};
 use kube::runtime::reflector::{ObjectRef, Store};
 use log::{debug, info, warn};
 use tokio::sync::watch;
@@ -21,7 +20,7 @@ use super::fights::Fights;
 use super::leader::{Leadership, now};
 use super::metrics::{Counts, Metrics};
 use super::plan::{self, Account, Action, Foreign, Secret, Wanted, plan};
-use super::repeats::Repeats;
+use super::report::Reports;
 use super::settings::{Settings, Task};
 use super::source::Current;
 use super::view::{Origin, Watched, of_account, of_secret};
@@ -55,6 +54,10 @@ pub enum Kind {
     Accounts = 4,
 }
 
+impl Kind {
+    const ALL: u8 = Self::Namespaces as u8 | Self::Secrets as u8 | Self::Accounts as u8;
+}
+
 /// Everything that it takes to bring a namespace to what is wanted.
 pub struct Engine {
     pub(super) settings: Settings,
@@ -65,11 +68,12 @@ pub struct Engine {
     pub(super) source: watch::Receiver<Current>,
     pub(super) leadership: Arc<Leadership>,
     pub(super) metrics: Arc<Metrics>,
-    pub(super) recorder: Recorder,
+    reports: Reports,
     listed: AtomicU8,
+    /// Told once all kinds have been listed: who was looked at before has been put off.
+    all_listed: watch::Sender<bool>,
     fights: Mutex<Fights<(String, String)>>,
-    /// What was last said of a namespace's Secret, and of its failures how many came in a row.
-    said: Mutex<HashMap<String, Repeats>>,
+    /// How many came in a row, by namespace.
     failures: Mutex<HashMap<String, u32>>,
 }
 
@@ -81,7 +85,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl Engine {
     pub(super) fn new(
         (settings, origin): (Settings, Origin),
-        (client, recorder): (Client, Recorder),
+        (client, reports): (Client, Reports),
         namespaces: Store<Watching>,
         source: watch::Receiver<Current>,
         leadership: Arc<Leadership>,
@@ -96,10 +100,10 @@ impl Engine {
             source,
             leadership,
             metrics,
-            recorder,
+            reports,
             listed: AtomicU8::new(0),
+            all_listed: watch::Sender::new(false),
             fights: Mutex::default(),
-            said: Mutex::default(),
             failures: Mutex::default(),
         }
     }
@@ -111,14 +115,21 @@ impl Engine {
 
     /// Notes that a kind has been listed whole.
     pub(super) fn listed(&self, kind: Kind) {
-        self.listed.fetch_or(kind as u8, Ordering::AcqRel);
+        let before = self.listed.fetch_or(kind as u8, Ordering::AcqRel);
+        if before | kind as u8 == Kind::ALL {
+            self.all_listed.send_if_modified(|all| !std::mem::replace(all, true));
+        }
+    }
+
+    /// Tells when all kinds have been listed.
+    pub(super) fn listings(&self) -> watch::Receiver<bool> {
+        self.all_listed.subscribe()
     }
 
     /// Whether enough has been seen to plan: what has not been listed is not absent.
     pub(super) fn is_ready(&self) -> bool {
-        let all = Kind::Namespaces as u8 | Kind::Secrets as u8 | Kind::Accounts as u8;
         let source = self.settings.task == Task::Uninstall || self.source.borrow().known;
-        self.listed.load(Ordering::Acquire) == all && source
+        self.listed.load(Ordering::Acquire) == Kind::ALL && source
     }
 
     fn wanted(&self) -> Wanted {
@@ -182,18 +193,24 @@ impl Engine {
         let actions = plan(&self.wanted(), &self.observe(namespace));
         let (mut writes, mut again) = (0, None);
         if !actions.iter().any(|action| matches!(action, Action::ReportForeign | Action::ReportFrozen)) {
-            lock(&self.said).remove(name);
+            self.reports.clear(name);
         }
         for action in actions {
             if matches!(action, Action::ReportForeign | Action::ReportFrozen) {
-                self.report(name, &action).await;
+                let secret =
+                    self.view().secrets.of(name).next().map(|(name, secret)| (name.clone(), secret.clone()));
+                if let Some((secret_name, secret)) = secret {
+                    self.reports.left(name, &secret_name, &secret, &action).await;
+                }
                 continue;
             }
             if let Action::AddReference { account, .. } = &action {
                 let place = (name.to_owned(), account.clone());
                 let wait = lock(&self.fights).wait(&place, now());
                 if let Some(wait) = wait {
-                    self.put_off(place, wait).await;
+                    if self.reports.put_off((name, account), &self.settings.secret, wait).await {
+                        self.metrics.fight();
+                    }
                     again = Some(again.map_or(wait, |before: Duration| before.min(wait)));
                     continue;
                 }
@@ -236,78 +253,11 @@ impl Engine {
         Ok(())
     }
 
-    /// A Secret that is in the way, once for each version of it.
-    async fn report(&self, namespace: &str, action: &Action) {
-        let Some((name, secret)) =
-            self.view().secrets.of(namespace).next().map(|(name, secret)| (name.clone(), secret.clone()))
-        else {
-            return;
-        };
-        let note = if matches!(action, Action::ReportForeign) {
-            "it is not managed by pullgate and is left as it is: -force without -managedonly overwrites it"
-        } else {
-            "it cannot be updated (its type is another one, or it is immutable) and is left as it is: -force recreates it"
-        };
-        let complaint = format!("{} {note}", secret.resource_version);
-        if !lock(&self.said).entry(namespace.to_owned()).or_default().is_news(&complaint) {
-            return;
-        }
-        warn!(namespace, secret = name.as_str(); "{note}");
-        let regarding = ObjectReference {
-            api_version: Some("v1".to_owned()),
-            kind: Some("Secret".to_owned()),
-            namespace: Some(namespace.to_owned()),
-            name: Some(name),
-            uid: Some(secret.uid),
-            ..ObjectReference::default()
-        };
-        self.publish("SecretConflict", "Leave", note, &regarding).await;
-    }
-
     /// Forgets how often a reference was repaired: it was removed by us, or the account is gone, and a later one of its
     /// name is another.
     pub(super) fn settle(&self, namespace: &str, account: &str) {
         lock(&self.fights).settle(&(namespace.to_owned(), account.to_owned()));
-        lock(&self.said).remove(&format!("{namespace}/{account}"));
-    }
-
-    async fn put_off(&self, (namespace, account): (String, String), wait: Duration) {
-        let place = format!("{namespace}/{account}");
-        if !lock(&self.said).entry(place).or_default().is_news("fight") {
-            return;
-        }
-        self.metrics.fight();
-        let note = format!(
-            "the reference to {} is removed again and again: it is added again in {} s",
-            self.settings.secret,
-            wait.as_secs()
-        );
-        warn!(namespace = namespace.as_str(), account = account.as_str(); "{note}");
-        let regarding = ObjectReference {
-            api_version: Some("v1".to_owned()),
-            kind: Some("ServiceAccount".to_owned()),
-            namespace: Some(namespace),
-            name: Some(account),
-            ..ObjectReference::default()
-        };
-        self.publish("ReferenceConflict", "Wait", &note, &regarding).await;
-    }
-
-    /// An Event is news and no more: without the right to write it, all else works.
-    async fn publish(&self, reason: &str, action: &str, note: &str, regarding: &ObjectReference) {
-        if !self.leadership.holds() {
-            return;
-        }
-        let event = Event {
-            type_: EventType::Warning,
-            reason: reason.to_owned(),
-            note: Some(note.to_owned()),
-            action: action.to_owned(),
-            secondary: None,
-        };
-        if let Err(error) = self.recorder.publish(&event, regarding).await {
-            debug!("no Event: {error}");
-        }
+        self.reports.clear(&format!("{namespace}/{account}"));
     }
 
     /// When to look again after a problem.
@@ -340,7 +290,7 @@ impl Engine {
         lock(&self.fights).forget(now());
         let gone = |name: &str| self.namespaces.get(&ObjectRef::new(name)).is_none();
         lock(&self.failures).retain(|namespace, _| !gone(namespace));
-        lock(&self.said).retain(|place, _| !gone(place.split('/').next().unwrap_or_default()));
+        self.reports.keep(|namespace| !gone(namespace));
     }
 
     /// How things stand, by planning for every namespace.

@@ -9,6 +9,7 @@ pub mod leader;
 pub mod metrics;
 pub mod plan;
 pub mod repeats;
+pub mod report;
 pub mod run;
 pub mod settings;
 pub mod source;

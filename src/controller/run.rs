@@ -28,10 +28,11 @@ use tokio::time::{interval, sleep, timeout};
 
 use super::apply::Problem;
 use super::engine::{Engine, Kind, View, Watching};
-use super::leader::{Candidate, Leadership};
+use super::leader::{Candidate, Leadership, WRITE_PATIENCE};
 use super::metrics::Metrics;
 use super::plan::{Account, Secret};
 use super::repeats::Repeats;
+use super::report::Reports;
 use super::settings::{Local, Settings, Source, Task};
 use super::source::{Current, follow};
 use super::view::{Origin, Seen, of_account, of_secret};
@@ -112,7 +113,7 @@ pub async fn run(
     let (reader, writer) = reflector::store();
     let engine = Arc::new(Engine::new(
         (settings, origin.clone()),
-        (client, recorder),
+        (client, Reports::new(recorder, Arc::clone(&leadership))),
         reader,
         current,
         Arc::clone(&leadership),
@@ -196,6 +197,7 @@ async fn keep(
         resync.boxed(),
         told(engine.source.clone()).boxed(),
         told(engine.leadership.changes()).boxed(),
+        told(engine.listings()).boxed(),
     ])
     .flat_map(move |()| {
         all.tidy();
@@ -203,14 +205,24 @@ async fn keep(
         stream::iter(all.into_iter().map(|namespace| ObjectRef::from_obj(&*namespace)))
     });
     let queue = select_all([touched.boxed(), received(changes).boxed(), everything.boxed()]);
-    let queue = queue.map(Ok::<_, Infallible>).take_until(stop);
+    let stop = stop.shared();
+    let queue = queue.map(Ok::<_, Infallible>).take_until(stop.clone());
     let config = ControllerConfig::default().concurrency(CONCURRENCY);
     let reconcile = |namespace, engine: Arc<Engine>| engine.reconcile(namespace).boxed();
     let again =
         |namespace: Arc<Watching>, problem: &Problem, engine: Arc<Engine>| engine.again(&namespace, problem);
-    applier(reconcile, again, Arc::clone(engine), engine.namespaces.clone(), queue, config)
-        .for_each(|_| future::ready(()))
-        .await;
+    let work = applier(reconcile, again, Arc::clone(engine), engine.namespaces.clone(), queue, config);
+    let late = async {
+        stop.await;
+        // Nothing was begun where nothing could be read yet; and what was begun ends within its own bound.
+        if engine.is_ready() {
+            sleep(WRITE_PATIENCE * 2).await;
+        }
+    };
+    tokio::select! {
+        () = work.for_each(|_| future::ready(())) => {}
+        () = late => {}
+    }
 }
 
 /// Works off every namespace once.

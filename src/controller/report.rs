@@ -1,0 +1,106 @@
+//! What stands in the way: told once, in the log and as an Event where it stands.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::ObjectReference;
+use kube::runtime::events::{Event, EventType, Recorder};
+use log::{debug, warn};
+
+use super::leader::Leadership;
+use super::plan::{Action, Secret};
+use super::repeats::Repeats;
+
+/// Tells of obstacles, and remembers of which.
+pub struct Reports {
+    recorder: Recorder,
+    leadership: Arc<Leadership>,
+    /// What was last said of a namespace's Secret, or of an account: `NAMESPACE` or `NAMESPACE/ACCOUNT`.
+    said: Mutex<HashMap<String, Repeats>>,
+}
+
+impl Reports {
+    /// Nothing has been told yet. Events are written by whoever leads.
+    #[must_use]
+    pub fn new(recorder: Recorder, leadership: Arc<Leadership>) -> Self {
+        Self { recorder, leadership, said: Mutex::default() }
+    }
+
+    fn said(&self) -> MutexGuard<'_, HashMap<String, Repeats>> {
+        self.said.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn is_news(&self, place: String, complaint: &str) -> bool {
+        self.said().entry(place).or_default().is_news(complaint)
+    }
+
+    /// Forgets what was said of a namespace's Secret, or of an account.
+    pub fn clear(&self, place: &str) {
+        self.said().remove(place);
+    }
+
+    /// Forgets namespaces that are gone.
+    pub fn keep(&self, is_there: impl Fn(&str) -> bool) {
+        self.said().retain(|place, _| is_there(place.split('/').next().unwrap_or_default()));
+    }
+
+    /// A Secret is in the way and is left: once for each version of it.
+    pub async fn left(&self, namespace: &str, name: &str, secret: &Secret, action: &Action) {
+        let note = if matches!(action, Action::ReportForeign) {
+            "it is not managed by pullgate and is left as it is: -force without -managedonly overwrites it"
+        } else {
+            "it cannot be updated (its type is another one, or it is immutable) and is left as it is: -force recreates it"
+        };
+        if self.is_news(namespace.to_owned(), &format!("{} {note}", secret.resource_version)) {
+            warn!(namespace, secret = name; "{note}");
+            self.publish("SecretConflict", "Leave", note, ("Secret", namespace, name), Some(&secret.uid))
+                .await;
+        }
+    }
+
+    /// A reference is removed again and again, and not added for so long: whether that is news.
+    pub async fn put_off(&self, (namespace, account): (&str, &str), secret: &str, wait: Duration) -> bool {
+        if !self.is_news(format!("{namespace}/{account}"), "fight") {
+            return false;
+        }
+        let seconds = wait.as_secs();
+        let note =
+            format!("the reference to {secret} is removed again and again: it is added again in {seconds} s");
+        warn!(namespace, account; "{note}");
+        self.publish("ReferenceConflict", "Wait", &note, ("ServiceAccount", namespace, account), None).await;
+        true
+    }
+
+    /// An Event is news and no more: without the right to write it, all else works.
+    async fn publish(
+        &self,
+        reason: &str,
+        action: &str,
+        note: &str,
+        (kind, namespace, name): (&str, &str, &str),
+        uid: Option<&str>,
+    ) {
+        if !self.leadership.holds() {
+            return;
+        }
+        let regarding = ObjectReference {
+            api_version: Some("v1".to_owned()),
+            kind: Some(kind.to_owned()),
+            namespace: Some(namespace.to_owned()),
+            name: Some(name.to_owned()),
+            uid: uid.map(str::to_owned),
+            ..ObjectReference::default()
+        };
+        let event = Event {
+            type_: EventType::Warning,
+            reason: reason.to_owned(),
+            note: Some(note.to_owned()),
+            action: action.to_owned(),
+            secondary: None,
+        };
+        if let Err(error) = self.recorder.publish(&event, &regarding).await {
+            debug!("no Event: {error}");
+        }
+    }
+}
