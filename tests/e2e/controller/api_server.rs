@@ -42,6 +42,12 @@ impl ApiServer {
     pub(crate) fn restart(self) {
         let killed = Command::new("kill").args(["-KILL", &self.id]).status().expect("there is a kill");
         assert!(killed.success(), "process {}", self.id);
+        // Its port is free when nothing is left of it but a line for whoever waits for it.
+        let status = format!("/proc/{}/status", self.id);
+        until("the end of the API server", || {
+            let left = fs::read_to_string(&status).unwrap_or_default();
+            (left.is_empty() || left.contains("\nState:\tZ")).then_some(())
+        });
         let log =
             OpenOptions::new().append(true).open(self.folder.join("kube-apiserver.log")).expect("its log");
         let mut command = Command::new(&self.arguments[0]);

@@ -168,6 +168,25 @@ fn a_copy_of_the_predecessor_in_the_place_of_the_source_is_a_copy() {
     case.has(&case.home, "second");
 }
 
+/// Its marks on the source itself, where there is no other: the source serves as it is, and is not written.
+#[test]
+fn a_marked_source_is_the_source_where_there_is_no_other() {
+    let case = Case::new();
+    let space = case.space();
+    let mut source = pull_secret(&case.secret, &login("first"));
+    source["metadata"]["annotations"] = serde_json::json!({MANAGED_BY: "imagepullsecret-patcher"});
+    case.home.kubectl("create -f -").input(&source).ok();
+    let before = case.copy(&case.home).expect("the source");
+    let _controller = case.controller(&[]);
+    case.has(&space, "first");
+    soon("the reference beside the source", || {
+        case.references(&case.home).contains(&case.secret).then_some(())
+    });
+    assert_eq!(case.copy(&case.home).expect("the source"), before);
+    case.source("second");
+    case.has(&space, "second");
+}
+
 /// Secrets that are looked for by the name of the copies in their own namespace, unless another name is given.
 #[test]
 fn the_source_may_have_a_name_of_its_own() {
