@@ -16,10 +16,12 @@ use super::repeats::Repeats;
 
 /// A watch is begun anew so often, since one whose other end has gone looks like one that has nothing to tell.
 const SECONDS: u32 = 120;
+/// Between lists, where a watch was forbidden: that may be for a moment only.
+const LONGEST_PAUSE: Duration = Duration::from_mins(1);
 
 /// What happens to all objects of an [`Api`], or to the one with a name, which is all that rights for that name allow.
 ///
-/// Where watching is forbidden and listing is not, everything is listed every `period`.
+/// Where watching is forbidden and listing is not, everything is listed every `period`, or every minute if that is sooner.
 pub fn events<K>(
     api: Api<K>,
     name: Option<&str>,
@@ -36,13 +38,15 @@ where
     let begin = move || -> BoxStream<'static, watcher::Result<Event<K>>> {
         watcher(api.clone(), config.clone()).default_backoff().boxed()
     };
-    stream::unfold((begin(), begin), move |(mut events, begin)| async move {
-        let event = events.next().await?;
-        if event.as_ref().is_err_and(only_lists) {
-            sleep(period).await;
+    let pause = period.min(LONGEST_PAUSE);
+    stream::unfold((begin(), begin, false), move |(mut events, begin, is_over)| async move {
+        if is_over {
+            sleep(pause).await;
             events = begin();
         }
-        Some((event, (events, begin)))
+        let event = events.next().await?;
+        let is_over = event.as_ref().is_err_and(only_lists);
+        Some((event, (events, begin, is_over)))
     })
 }
 
