@@ -162,6 +162,7 @@ impl Rounds {
         // A second's calls are too few for a ratio of their slowest hundredths.
         let (kept, new) = setting.full_or_short((2.0 * calm, 500.0), (500.0, 900.0));
         row.goal(format!("p99 stays within {kept:.1} ms"), attacked <= kept)
+            .goal(format!("p99 stays within {kept:.1} ms as they arrive"), arrival <= kept)
             .goal(format!("new connections are made and answered within {new} ms"), new_attacked <= new);
         for [calm, arrival, attacked] in self.seen {
             for Seen { kept, new } in [calm, arrival, attacked] {
