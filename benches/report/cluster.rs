@@ -184,8 +184,7 @@ impl Stage {
         let called: Vec<Between> = before
             .into_iter()
             .zip(after)
-            .filter(|(before, after)| after.1 > before.1)
-            .map(|(_, (webhook, _))| webhook)
+            .filter_map(|((webhook, before), (_, after))| (after > before).then_some(webhook))
             .collect();
         let passed = match (called.as_slice(), mutated) {
             ([], false) => Some(Between::Nothing),
