@@ -115,7 +115,7 @@ pub enum Outcome {
     Excluded,
     /// A mirror Pod, or a Pod or account that is being deleted.
     Exempt,
-    /// There are no rules for this kind of request.
+    /// There are no rules for this kind of request, or it is about an account that cannot be read.
     Unsupported,
     /// The object could not be read.
     Denied,

@@ -36,9 +36,12 @@ pub fn answer(
     let Decoded { uid, request, unreadable } = review::decode(body)?;
     let (resource, verb) = (Resource::of(&request), Verb::of(&request));
     let (mut outcome, mut verdict) = admit(policy, &request, (resource, verb));
-    // Only an object that rules are about has to be readable, and an account is never refused.
-    let ours =
-        !matches!(outcome, Outcome::Unsupported | Outcome::Excluded) && resource != Resource::ServiceAccounts;
+    // An account is never refused; one that cannot be read is left alone.
+    if unreadable.is_some() && resource == Resource::ServiceAccounts {
+        (outcome, verdict) = (Outcome::Unsupported, Verdict::default());
+    }
+    // Only an object that rules are about has to be readable.
+    let ours = !matches!(outcome, Outcome::Unsupported | Outcome::Excluded);
     let denial = unreadable.filter(|_| ours).map(|problem| Denial {
         code: 400,
         reason: "BadRequest",

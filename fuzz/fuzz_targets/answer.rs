@@ -111,10 +111,14 @@ fn has_repeated_key(review: &Tree) -> bool {
     let request: Vec<_> = review.all("request").collect();
     let objects: Vec<_> = children(&request, &["object", "oldObject"]);
     let specs = children(&objects, &["spec"]);
-    let lists = children(
-        &specs,
-        &["containers", "initContainers", "ephemeralContainers", "volumes", "imagePullSecrets"],
-    );
+    let lists = [
+        children(&objects, &["imagePullSecrets"]),
+        children(
+            &specs,
+            &["containers", "initContainers", "ephemeralContainers", "volumes", "imagePullSecrets"],
+        ),
+    ]
+    .concat();
     let elements: Vec<_> = lists.into_iter().flat_map(Tree::elements).collect();
     [
         vec![review],

@@ -58,11 +58,19 @@ fn is_read_again(config: &Config, terminal: bool) {
     assert_eq!(serving, &again.serving);
     assert_eq!(logging, &again.logging);
     assert_eq!(effective, &again.effective);
-    let Policy { registries, pull_policy, pull_secrets, storage_class, excluded_namespaces } = policy;
+    let Policy {
+        registries,
+        pull_policy,
+        pull_secrets,
+        storage_class,
+        excluded_namespaces,
+        service_accounts,
+    } = policy;
     assert_eq!(pull_policy, &again.policy.pull_policy);
     assert_eq!(pull_secrets, &again.policy.pull_secrets);
     assert_eq!(storage_class, &again.policy.storage_class);
     assert_eq!(excluded_namespaces, &again.policy.excluded_namespaces);
+    assert_eq!(service_accounts, &again.policy.service_accounts);
     assert_eq!(registries.parser, again.policy.registries.parser);
     assert_eq!(registries.rules, again.policy.registries.rules);
     assert_eq!(registries.fallback, again.policy.registries.fallback);

@@ -6,7 +6,7 @@ use std::collections::HashSet;
 
 use pullgate::image::Decision;
 use pullgate::object::{BETA_STORAGE_CLASS_ANNOTATION, MIRROR_ANNOTATION};
-use pullgate::policy::{Policy, PullSecrets, StorageClass};
+use pullgate::policy::{Policy, PullSecrets, ServiceAccounts, StorageClass};
 use serde_json::{Value, json};
 
 /// What becomes of a request.
@@ -24,13 +24,19 @@ pub enum Fate {
 #[must_use]
 pub fn fate(policy: &Policy, request: &Value) -> Fate {
     let (object, old) = (&request["object"], &request["oldObject"]);
-    let excluded = text(&request["namespace"]).is_some_and(|name| policy.excluded_namespaces.contains(name));
+    let namespace = text(&request["namespace"]);
     let ours = match (text(&request["operation"]).unwrap_or_default(), resource(request)) {
         ("CREATE", "persistentvolumeclaims") => Some("CLAIM"),
         (call @ ("CREATE" | "UPDATE"), "pods") => Some(call),
         ("UPDATE", "pods/ephemeralcontainers") => Some("DEBUG"),
+        ("CREATE" | "UPDATE", "serviceaccounts") => {
+            let stored =
+                policy.service_accounts.as_ref().and_then(|rule| account(rule, namespace, object, old));
+            return Fate::Stored(stored.unwrap_or_else(|| object.clone()));
+        }
         _ => None,
     };
+    let excluded = namespace.is_some_and(|name| policy.excluded_namespaces.contains(name));
     let Some(scope) = ours.filter(|_| !object.is_null() && !excluded) else {
         return Fate::Stored(object.clone());
     };
@@ -74,7 +80,7 @@ fn is_readable(object: &Value) -> bool {
             .iter()
             .all(|key| list(&spec[key], &container))
         && list(&spec["volumes"], &volume)
-        && list(&spec["imagePullSecrets"], &|value| texts(value, &["name"]))
+        && [object, spec].iter().all(|it| list(&it["imagePullSecrets"], &|value| texts(value, &["name"])))
 }
 
 fn resource(request: &Value) -> &'static str {
@@ -93,6 +99,7 @@ fn resource(request: &Value) -> &'static str {
         "" if about("Pod", "pods") => "pods",
         "ephemeralcontainers" if about("Pod", "pods") => "pods/ephemeralcontainers",
         "" if about("PersistentVolumeClaim", "persistentvolumeclaims") => "persistentvolumeclaims",
+        "" if about("ServiceAccount", "serviceaccounts") => "serviceaccounts",
         _ => "other",
     }
 }
@@ -216,6 +223,24 @@ fn claim(class: Option<&StorageClass>, claim: &mut Value) {
     if *force || !(annotated || named) {
         claim["spec"]["storageClassName"] = json!(name);
     }
+}
+
+/// The account with the reference, where it lacks it and may have it.
+fn account(rule: &ServiceAccounts, namespace: Option<&str>, account: &Value, old: &Value) -> Option<Value> {
+    let metadata = &account["metadata"];
+    let excluded = namespace.is_some_and(|name| rule.excluded_namespaces.contains(name));
+    let left_alone = account.is_null() || excluded || !is_readable(account) || !is_readable(old);
+    if left_alone || !metadata["deletionTimestamp"].is_null() {
+        return None;
+    }
+    let references = account["imagePullSecrets"].as_array().cloned().unwrap_or_default();
+    let is_there = references.iter().any(|reference| reference["name"] == rule.secret.as_str());
+    if is_there || !rule.names.cover(text(&metadata["name"]).unwrap_or_default()) {
+        return None;
+    }
+    let mut after = account.clone();
+    after["imagePullSecrets"] = references.into_iter().chain([json!({"name": rule.secret})]).collect();
+    Some(after)
 }
 
 /// A string, or nothing.

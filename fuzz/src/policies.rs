@@ -9,7 +9,7 @@ use pullgate::policy::Policy;
 type Settings = &'static [(&'static str, &'static str)];
 
 /// Every rule, in each of its ways, alone and together.
-const SETTINGS: [Settings; 8] = [
+const SETTINGS: [Settings; 10] = [
     &[
         ("REGISTRY", "r.example/proxy"),
         ("IMAGE_PULL_SECRET", "regcred,two"),
@@ -27,6 +27,8 @@ const SETTINGS: [Settings; 8] = [
         ("DEFAULT_STORAGE_CLASS", "fast"),
         ("STORAGE_CLASS_MODE", "force"),
         ("EXCLUDE_NAMESPACES", "kube-system"),
+        ("CONFIG_TARGET_IMAGE_PULL_SECRET_NAME", "regcred"),
+        ("CONFIG_SERVICE_ACCOUNTS", "default,web-*"),
     ],
     &[],
     &[("REGISTRY", "r")],
@@ -34,6 +36,8 @@ const SETTINGS: [Settings; 8] = [
     &[("IMAGE_PULL_SECRET", "regcred,two")],
     &[("IMAGE_PULL_SECRET", "regcred,two"), ("IMAGE_PULL_SECRET_APPEND", "true")],
     &[("FORCE_IMAGE_PULL_POLICY", "true"), ("IMAGE_PULL_POLICY_TO_FORCE", "Never")],
+    &[("CONFIG_TARGET_IMAGE_PULL_SECRET_NAME", "regcred")],
+    &[("CONFIG_TARGET_IMAGE_PULL_SECRET_NAME", "two"), ("CONFIG_ALL_SERVICE_ACCOUNTS", "true")],
 ];
 
 static POLICIES: LazyLock<Vec<Policy>> =

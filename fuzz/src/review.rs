@@ -1,4 +1,4 @@
-//! Reviews made from a fuzzer's bytes: sound JSON around Pods and claims that are as odd as can be.
+//! Reviews made from a fuzzer's bytes: sound JSON around Pods, claims and accounts that are as odd as can be.
 
 use arbitrary::{Arbitrary, Result, Unstructured};
 use pullgate::policy::Policy;
@@ -23,6 +23,8 @@ enum Call {
     Debug,
     CreateClaim,
     UpdateClaim,
+    CreateAccount,
+    UpdateAccount,
     Delete,
 }
 
@@ -46,6 +48,8 @@ impl Review {
             Call::Debug => ("UPDATE", "Pod", "pods", "ephemeralcontainers"),
             Call::CreateClaim => ("CREATE", "PersistentVolumeClaim", "persistentvolumeclaims", ""),
             Call::UpdateClaim => ("UPDATE", "PersistentVolumeClaim", "persistentvolumeclaims", ""),
+            Call::CreateAccount => ("CREATE", "ServiceAccount", "serviceaccounts", ""),
+            Call::UpdateAccount => ("UPDATE", "ServiceAccount", "serviceaccounts", ""),
             Call::Delete => ("DELETE", "Pod", "pods", ""),
         };
         let mut request = json!({
@@ -147,6 +151,7 @@ objects! {
     Object {
         metadata: Field<Metadata> = "metadata",
         spec: Field<Spec> = "spec",
+        secrets: Field<Vec<Field<Secret, 240>>, 100> = "imagePullSecrets",
         status: Rare<Any> = "status",
     }
     Metadata {
