@@ -1,4 +1,4 @@
-//! Any environment is a configuration or a list of problems with its variables.
+//! Any environment is a configuration, of the webhook and of the controller, or a list of problems with its variables.
 //!
 //! Input: `NAME=VALUE` pairs as in /proc/self/environ, each ended by a zero byte.
 #![no_main]
@@ -8,7 +8,10 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt as _;
 
 use libfuzzer_sys::{Corpus, fuzz_mutator, fuzz_target};
-use pullgate::config::{Config, VARIABLES, load_policy};
+use pullgate::config::raw::Known;
+use pullgate::config::{Config, ConfigError, VARIABLES, WEBHOOK, load_policy};
+use pullgate::controller::flags::Flags;
+use pullgate::controller::settings::{CONTROLLER, Settings};
 use pullgate::policy::Policy;
 use pullgate_fuzz::cost;
 
@@ -20,14 +23,12 @@ fuzz_target!(|input: &[u8]| -> Corpus {
                 assert!(load_policy(environment.clone()).is_ok(), "the policy alone is refused");
                 is_read_again(&config, terminal);
             }
-            Err(errors) => {
-                assert!(!errors.is_empty());
-                for error in errors {
-                    assert!(VARIABLES.contains(&error.variable), "{error:?} names no variable");
-                    assert!(error.to_string().starts_with(error.variable), "{error}");
-                    assert!(!error.problem.is_empty(), "{error:?} says nothing");
-                }
-            }
+            Err(errors) => are_named(&errors, &WEBHOOK),
+        }
+        let controller =
+            cost::bounded(input.len(), || Settings::load(&Flags::default(), environment.clone(), terminal));
+        if let Err(errors) = controller {
+            are_named(&errors, &CONTROLLER);
         }
     }
     cost::keep(input)
@@ -36,6 +37,16 @@ fuzz_target!(|input: &[u8]| -> Corpus {
 fuzz_mutator!(|data: &mut [u8], size: usize, max_size: usize, seed: u32| {
     cost::mutate(data, size, max_size, seed)
 });
+
+/// Each names a variable as it is written in the environment, and says something.
+fn are_named(errors: &[ConfigError], known: &Known) {
+    assert!(!errors.is_empty());
+    for error in errors {
+        assert!(known.find(error.variable).is_some(), "{error:?} names no variable");
+        assert!(error.to_string().starts_with(error.variable), "{error}");
+        assert!(!error.problem.is_empty(), "{error:?} says nothing");
+    }
+}
 
 /// An environment has each name once.
 fn environment(input: &[u8]) -> HashMap<OsString, OsString> {

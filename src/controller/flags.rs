@@ -82,7 +82,7 @@ pub const FLAGS: &[Flag] = &[
 ];
 
 /// What was given on the command line, as variables; and what is no variable.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Flags {
     /// Variables and their values.
     pub given: Vec<(&'static str, Redacted)>,

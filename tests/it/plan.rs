@@ -271,7 +271,12 @@ proptest! {
         let detour = Wanted { foreign: Foreign::Keep, recreate: false, accounts: wanted.accounts.clone(), ..detour };
         let straight = settle(&wanted, &before);
         let around = settle(&wanted, &settle(&detour, &before));
-        let content = |namespace: &Namespace| namespace.secret.as_ref().map(|secret| (secret.owner, secret.content));
+        let content = |namespace: &Namespace| {
+            let secret = namespace.secret.as_ref()?;
+            // Marks are completed with the content. Where that cannot be written, they are only if it was right once.
+            let half_marked = secret.owner == Owner::Predecessor && secret.frozen;
+            Some((if half_marked { Owner::Us } else { secret.owner }, secret.content))
+        };
         if wanted.content.is_some() {
             prop_assert_eq!(content(&straight), content(&around));
         }
