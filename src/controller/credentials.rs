@@ -4,11 +4,11 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use ring::digest::{Context, SHA256};
 use serde_json::value::RawValue;
 use zeroize::Zeroizing;
+
+use super::entries::{BadCredentials, Entries, Format};
 
 /// The one key of a Secret of type `kubernetes.io/dockerconfigjson`.
 pub const KEY: &str = ".dockerconfigjson";
@@ -30,28 +30,6 @@ impl fmt::Debug for Digest {
     }
 }
 
-/// Why a content is no use as a pull secret. Names keys and registries, never what they hold.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum BadCredentials {
-    /// Not JSON at all.
-    #[error("`{KEY}` is not JSON")]
-    NotJson,
-    /// JSON of another shape.
-    #[error("`{KEY}` has no `auths`: an object of registries is expected, as `docker login` writes it")]
-    NoAuths,
-    /// There is nothing to log in to.
-    #[error("`{KEY}`: `auths` names no registry")]
-    Empty,
-    /// A registry's entry has another shape.
-    #[error("`{KEY}`: `auths`: the entry of {0:?} is not an object")]
-    NoEntry(String),
-    /// A registry's `auth` cannot be used.
-    #[error("`{KEY}`: `auths`: `auth` of {0:?} is not base64 of user:password")]
-    BadAuth(String),
-}
-
-type Object<'a> = BTreeMap<Cow<'a, str>, &'a RawValue>;
-
 impl Credentials {
     /// Takes a content that a kubelet can use.
     ///
@@ -59,7 +37,7 @@ impl Credentials {
     /// What is wrong with it, and at which key.
     pub fn read(json: Vec<u8>) -> Result<Self, BadCredentials> {
         let json = Zeroizing::new(json);
-        check(&json)?;
+        Entries::read(Format::Config, &json)?;
         let digest = Digest::of(&json);
         Ok(Self { json, digest })
     }
@@ -75,39 +53,6 @@ impl Credentials {
     pub fn expose(&self) -> &[u8] {
         &self.json
     }
-}
-
-fn check(json: &[u8]) -> Result<(), BadCredentials> {
-    let text = std::str::from_utf8(json).map_err(|_| BadCredentials::NotJson)?;
-    let whole: &RawValue = serde_json::from_str(text).map_err(|_| BadCredentials::NotJson)?;
-    let config = object(whole).ok_or(BadCredentials::NoAuths)?;
-    let auths = config.get("auths").and_then(|auths| object(auths)).ok_or(BadCredentials::NoAuths)?;
-    if auths.is_empty() {
-        return Err(BadCredentials::Empty);
-    }
-    for (registry, entry) in auths {
-        let entry = object(entry).ok_or_else(|| BadCredentials::NoEntry(named(&registry)))?;
-        let auth = entry.get("auth").filter(|auth| !matches!(auth.get(), "null" | r#""""#));
-        if auth.is_some_and(|auth| !is_user_and_password(auth)) {
-            return Err(BadCredentials::BadAuth(named(&registry)));
-        }
-    }
-    Ok(())
-}
-
-fn object(json: &RawValue) -> Option<Object<'_>> {
-    // A list would be taken for an object of its elements' names by nobody; a map is asked for, so this refuses it.
-    serde_json::from_str(json.get()).ok()
-}
-
-fn is_user_and_password(auth: &RawValue) -> bool {
-    let Ok(auth) = serde_json::from_str(auth.get()).map(Zeroizing::<String>::new) else { return false };
-    STANDARD.decode(auth.as_bytes()).map(Zeroizing::new).is_ok_and(|decoded| decoded.contains(&b':'))
-}
-
-/// A registry's name as far as any honest one goes: it ends up in logs and events.
-fn named(registry: &str) -> String {
-    registry.chars().filter(|c| !c.is_control()).take(253).collect()
 }
 
 impl Digest {
@@ -131,7 +76,8 @@ const DEPTH: usize = 8;
 
 /// Objects by sorted keys, all else as it is written.
 fn digest_json(json: &RawValue, sum: &mut Context, depth: usize) {
-    let Some(members) = object(json).filter(|_| depth < DEPTH) else {
+    let members: Option<BTreeMap<Cow<'_, str>, &RawValue>> = serde_json::from_str(json.get()).ok();
+    let Some(members) = members.filter(|_| depth < DEPTH) else {
         sum.update(&json.get().len().to_le_bytes());
         sum.update(json.get().as_bytes());
         return;

@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use log::LevelFilter;
 
-use super::credentials::{BadCredentials, Credentials};
+use super::credentials::Credentials;
+use super::entries::BadCredentials;
 use super::flags::Flags;
 use crate::config::raw::{Known, variables};
 use crate::config::read::{Reader, dns_label, dns_subdomain, name_pattern};

@@ -14,7 +14,8 @@ use log::{info, warn};
 use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval};
 
-use super::credentials::{BadCredentials, Credentials, KEY};
+use super::credentials::{Credentials, KEY};
+use super::entries::BadCredentials;
 use super::repeats::Repeats;
 use super::settings::{Local, Source};
 use super::view::{Origin, content_of, is_source};

@@ -23,6 +23,7 @@ mod https_limits;
 mod https_reviews;
 mod image_properties;
 mod image_references;
+mod merge;
 mod migration;
 mod migration_accounts;
 mod offline;
