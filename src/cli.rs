@@ -12,6 +12,7 @@ use tokio::sync::oneshot;
 
 use crate::certs::self_signed;
 use crate::config::{Config, ConfigError, LogFormat, Logging, Serving, Tls, load_policy, notices};
+use crate::controller::crd;
 use crate::controller::flags::{Flags, with_two_dashes};
 use crate::controller::run::{ControllerError, run as run_controller};
 use crate::controller::settings::Settings;
@@ -40,6 +41,8 @@ enum Command {
     Mutate(offline::Options),
     /// Keep a pull secret in namespaces and on their ServiceAccounts, configured by environment variables or flags
     Controller(Flags),
+    /// Print the CustomResourceDefinition of ImagePullSecret, for `kubectl apply -f -`
+    Crd,
     /// Wait for a replica of a Deployment, then register a webhook with the API server
     Register(register::Options),
 }
@@ -58,6 +61,7 @@ pub fn run() -> ExitCode {
         Command::Webhook(WebhookArgs { check }) => webhook(check),
         Command::Mutate(options) => mutate(&options),
         Command::Controller(flags) => controller(&flags),
+        Command::Crd => crd(),
         Command::Register(options) => register(&options),
     }
 }
@@ -159,6 +163,19 @@ fn controller(flags: &Flags) -> ExitCode {
         Err(problem) => {
             error!("{problem}");
             ExitCode::from(if matches!(problem, ControllerError::NoClient(_)) { UNUSABLE } else { 1 })
+        }
+    }
+}
+
+fn crd() -> ExitCode {
+    match crd::manifest() {
+        Ok(manifest) => {
+            print(&manifest);
+            ExitCode::SUCCESS
+        }
+        Err(problem) => {
+            print_lines(&[format!("error: {problem}\n")]);
+            ExitCode::from(UNUSABLE)
         }
     }
 }

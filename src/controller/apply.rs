@@ -3,15 +3,19 @@
 use std::time::Duration;
 
 use json_patch::Patch as JsonPatch;
+use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::{Secret as ApiSecret, ServiceAccount};
-use kube::api::{DeleteParams, Patch, PatchParams, Preconditions};
+use kube::api::{DeleteParams, Patch, PatchParams, PostParams, Preconditions};
 use kube::{Api, Client};
 use serde_json::{Value, json};
 use tokio::time::timeout;
+use zeroize::Zeroize as _;
 
+use super::copies::{LAST_APPLIED, Marks};
 use super::credentials::{Credentials, KEY};
 use super::leader::{Leadership, WRITE_PATIENCE};
 use super::plan::Action;
+use super::resource::OWNER_UID;
 use super::view::{FIELD_MANAGER, MANAGED_BY, OURS, PREDECESSOR, TYPE, encoded};
 use crate::api_server::said;
 
@@ -70,6 +74,8 @@ pub struct Writer<'a> {
     pub leadership: &'a Leadership,
     /// Name of the copies.
     pub secret: &'a str,
+    /// What marks them, where they are made for a resource.
+    pub marks: Option<&'a Marks>,
 }
 
 impl Writer<'_> {
@@ -92,6 +98,9 @@ impl Writer<'_> {
             }
             Action::Update { resource_version, extra_keys } => {
                 let Some(credentials) = credentials else { return Ok(Vec::new()) };
+                if let Some(marks) = self.marks {
+                    return self.replace(&secrets, resource_version, marks, credentials).await;
+                }
                 let body = update(resource_version, extra_keys, credentials);
                 let params =
                     PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
@@ -123,13 +132,23 @@ impl Writer<'_> {
         Ok(written)
     }
 
-    /// By server-side apply, so that the right to create can be one for this name only.
+    /// For the settings by server-side apply, so that the right to create can be one for this name only.
     async fn create(
         &self,
         secrets: &Api<ApiSecret>,
         credentials: Option<&Credentials>,
     ) -> Result<Vec<Written>, Problem> {
         let Some(credentials) = credentials else { return Ok(Vec::new()) };
+        if let Some(marks) = self.marks {
+            let mut secret = ApiSecret::default();
+            secret.metadata.name = Some(self.secret.to_owned());
+            fill(&mut secret, marks, credentials);
+            let params =
+                PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() };
+            let created = self.guarded(secrets.create(&params, &secret)).await;
+            wipe(&mut secret);
+            return created.map(secret_of);
+        }
         let body = json!({
             "apiVersion": "v1", "kind": "Secret", "type": TYPE,
             "metadata": {"name": self.secret, "labels": {MANAGED_BY: OURS}, "annotations": {MANAGED_BY: PREDECESSOR}},
@@ -137,6 +156,27 @@ impl Writer<'_> {
         });
         let params = PatchParams::apply(FIELD_MANAGER);
         self.guarded(secrets.patch(self.secret, &params, &Patch::Apply(&body))).await.map(secret_of)
+    }
+
+    /// With the whole object: those who move here have the right to update, and none to patch.
+    async fn replace(
+        &self,
+        secrets: &Api<ApiSecret>,
+        resource_version: &str,
+        marks: &Marks,
+        credentials: &Credentials,
+    ) -> Result<Vec<Written>, Problem> {
+        let mut secret = self.guarded(secrets.get(self.secret)).await?;
+        if secret.metadata.resource_version.as_deref() != Some(resource_version) {
+            wipe(&mut secret);
+            return Err(Problem::Conflict(format!("Secret {} is another one by now", self.secret)));
+        }
+        wipe(&mut secret);
+        fill(&mut secret, marks, credentials);
+        let params = PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() };
+        let replaced = self.guarded(secrets.replace(self.secret, &params, &secret)).await;
+        wipe(&mut secret);
+        replaced.map(secret_of)
     }
 
     async fn delete(
@@ -189,6 +229,19 @@ fn secret_of(secret: ApiSecret) -> Vec<Written> {
     vec![Written::Secret(Box::new(secret))]
 }
 
+/// Marks and content, and no other content.
+fn fill(secret: &mut ApiSecret, marks: &Marks, credentials: &Credentials) {
+    marks.put_on(&mut secret.metadata);
+    secret.type_ = Some(TYPE.to_owned());
+    secret.data = Some([(KEY.to_owned(), ByteString(credentials.expose().to_vec()))].into());
+}
+
+fn wipe(secret: &mut ApiSecret) {
+    for mut content in secret.data.take().into_iter().flatten() {
+        content.1.0.zeroize();
+    }
+}
+
 /// Content and marks, in place: the UID stays, so kubelets do not check again every image that they have.
 fn update(resource_version: &str, extra_keys: &[String], credentials: &Credentials) -> Value {
     let mut data = serde_json::Map::new();
@@ -197,9 +250,10 @@ fn update(resource_version: &str, extra_keys: &[String], credentials: &Credentia
     json!({
         "metadata": {
             "resourceVersion": resource_version,
-            "labels": {MANAGED_BY: OURS},
+            // It is no copy for a resource any more, if it was one.
+            "labels": {MANAGED_BY: OURS, OWNER_UID: null},
             // What kubectl noted last would be the content of before.
-            "annotations": {MANAGED_BY: PREDECESSOR, "kubectl.kubernetes.io/last-applied-configuration": null},
+            "annotations": {MANAGED_BY: PREDECESSOR, LAST_APPLIED: null},
         },
         "data": data,
     })

@@ -222,8 +222,12 @@ impl Engine {
     }
 
     async fn write(&self, namespace: &str, action: &Action) -> Result<(), Problem> {
-        let writer =
-            Writer { client: &self.client, leadership: &self.leadership, secret: &self.settings.secret };
+        let writer = Writer {
+            client: &self.client,
+            leadership: &self.leadership,
+            secret: &self.settings.secret,
+            marks: None,
+        };
         let credentials = self.source.borrow().credentials.clone();
         let all = writer.write(namespace, action, credentials.as_deref()).await?;
         let what = named(action);

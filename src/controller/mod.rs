@@ -1,7 +1,10 @@
 //! Pull secrets in namespaces and on their ServiceAccounts.
 
 pub mod apply;
+pub mod copies;
+pub mod crd;
 pub mod credentials;
+pub mod distributions;
 pub mod engine;
 pub mod entries;
 pub mod fights;

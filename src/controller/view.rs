@@ -10,6 +10,7 @@ use zeroize::Zeroize as _;
 
 use super::credentials::{Digest, KEY};
 use super::plan::{Account, Owner, Secret};
+use super::resource::OWNER_UID;
 
 /// The label of what is ours; its value is [`OURS`].
 pub const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
@@ -146,9 +147,16 @@ fn place(metadata: &mut ObjectMeta) -> (String, String, String) {
     (take(&mut metadata.namespace), take(&mut metadata.name), take(&mut metadata.resource_version))
 }
 
-/// What the plan needs of a Secret. Its content is wiped. `source`: namespace and name of the one that is copied.
+/// What the plan needs of a Secret. Its content is wiped.
 #[must_use]
-pub fn of_secret(mut secret: ApiSecret, origin: &Origin) -> Seen<Secret> {
+pub fn of_secret(secret: ApiSecret, origin: &Origin) -> Seen<Secret> {
+    let owner = owner(&secret.metadata, origin);
+    facts(secret, owner)
+}
+
+/// What is known of a Secret, but for whose it is. Its content is wiped.
+#[must_use]
+pub fn facts(mut secret: ApiSecret, owner: Owner) -> Seen<Secret> {
     let (namespace, name, resource_version) = place(&mut secret.metadata);
     let data = secret.data.get_or_insert_default();
     let ours = secret.type_.as_deref() == Some(TYPE);
@@ -160,7 +168,7 @@ pub fn of_secret(mut secret: ApiSecret, origin: &Origin) -> Seen<Secret> {
     let fact = Secret {
         uid: secret.metadata.uid.take().unwrap_or_default(),
         resource_version,
-        owner: owner(&secret.metadata, (&namespace, &name), origin),
+        owner,
         // With other keys it holds more than what is wanted.
         content: content.filter(|_| ours && extra_keys.is_empty()),
         frozen: !ours || secret.immutable == Some(true),
@@ -197,14 +205,19 @@ pub fn is_source(metadata: &ObjectMeta, origin: &Origin) -> bool {
     }
 }
 
-fn owner(metadata: &ObjectMeta, (namespace, name): (&str, &str), origin: &Origin) -> Owner {
+fn owner(metadata: &ObjectMeta, origin: &Origin) -> Owner {
+    let text = |field: &Option<String>| field.clone().unwrap_or_default();
+    let (namespace, name) = (text(&metadata.namespace), text(&metadata.name));
     let (label, annotation) = marks(metadata);
-    let in_place = (namespace, name) == (origin.object.0.as_str(), origin.object.1.as_str());
+    let in_place = (&namespace, &name) == (&origin.object.0, &origin.object.1);
     // What may be mounted as the file that is read is newer than what was read of it: to write it could take a rotation
     // back.
-    let may_be_mounted = !label && origin.mounted.as_deref() == Some(namespace);
+    let may_be_mounted = !label && origin.mounted.as_ref() == Some(&namespace);
+    let is_of_resource = metadata.labels.as_ref().is_some_and(|labels| labels.contains_key(OWNER_UID));
     match (label, annotation) {
         _ if may_be_mounted || (in_place && is_source(metadata, origin)) => Owner::Source,
+        // Marked as ours, but not made for the settings.
+        _ if is_of_resource => Owner::Somebody,
         (true, true) => Owner::Us,
         (false, false) => Owner::Somebody,
         _ => Owner::Predecessor,
