@@ -15,6 +15,10 @@ type Map = BTreeMap<String, String>;
 /// Where kubectl keeps what it applied last: the content of before.
 pub const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 
+/// The annotation of a copy that tells which of its credentials came from which source, and when they expire. By it they
+/// outlive the process, where a source fails.
+pub const ORIGINS: &str = "pullgate/sources";
+
 /// What marks the copies of a resource.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Marks {
@@ -43,6 +47,17 @@ impl Marks {
             name: name.to_owned(),
             uid: uid.to_owned(),
         }
+    }
+
+    /// Which credentials came from where, as it is written on copies.
+    #[must_use]
+    pub fn origins(&self) -> Option<&str> {
+        self.annotations.get(ORIGINS).map(String::as_str)
+    }
+
+    /// Has that written on copies.
+    pub fn set_origins(&mut self, origins: String) {
+        self.annotations.insert(ORIGINS.to_owned(), origins);
     }
 
     /// What has the garbage collector remove a copy after its resource.

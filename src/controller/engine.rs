@@ -6,30 +6,38 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use k8s_openapi::api::core::v1::Namespace;
-use kube::Client;
+use k8s_openapi::api::core::v1::{Namespace, Secret as ApiSecret};
 use kube::core::PartialObjectMeta;
 use kube::runtime::controller::Action as Next;
 use kube::runtime::reflector::{ObjectRef, Store};
+use kube::{Api, Client};
 use log::{debug, info, warn};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::apply::{Problem, Writer, Written};
+use super::distributions::Distribution;
 use super::fights::Fights;
 use super::leader::{Leadership, now};
 use super::metrics::{Counts, Metrics};
+use super::outcomes::Outcome;
 use super::plan::{self, Account, Action, Foreign, Secret, Wanted, plan};
-use super::report::Reports;
-use super::settings::{Settings, Task};
+use super::report::{Reports, account_place, secret_place};
+use super::resource::CredentialsReference;
+use super::resources::{Resources, Work};
+use super::settings::{self, Settings};
 use super::source::Current;
 use super::view::{Origin, Watched, of_account, of_secret};
 use crate::http_server::Probed;
+use crate::names::Names;
 
 /// By which a namespace says that it wants no copy.
 pub const OPT_OUT: &str = "k8s.titansoft.com/imagepullsecret-patcher-exclude";
 /// After a failure, at first and at most.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(250), Duration::from_mins(1));
+
+/// Before a Secret that is in the way, and not watched, is looked at again.
+const FOREIGN_PAUSE: Duration = Duration::from_mins(1);
 
 /// A namespace as it is watched: without what is of no use here.
 pub type Watching = PartialObjectMeta<Namespace>;
@@ -58,6 +66,14 @@ impl Kind {
     const ALL: u8 = Self::Namespaces as u8 | Self::Secrets as u8 | Self::Accounts as u8;
 }
 
+/// Something to be done in a namespace.
+struct Task {
+    wanted: Wanted,
+    /// For a resource; none: for the settings.
+    copy_of: Option<Arc<Distribution>>,
+    selected: bool,
+}
+
 /// Everything that it takes to bring a namespace to what is wanted.
 pub struct Engine {
     pub(super) settings: Settings,
@@ -68,11 +84,13 @@ pub struct Engine {
     pub(super) source: watch::Receiver<Current>,
     pub(super) leadership: Arc<Leadership>,
     pub(super) metrics: Arc<Metrics>,
+    pub(super) resources: Arc<Resources>,
     reports: Reports,
     listed: AtomicU8,
     /// Told once all kinds have been listed: who was looked at before has been put off.
     all_listed: watch::Sender<bool>,
-    fights: Mutex<Fights<(String, String)>>,
+    /// By namespace, account and Secret.
+    fights: Mutex<Fights<(String, String, String)>>,
     /// How many came in a row, by namespace.
     failures: Mutex<HashMap<String, u32>>,
 }
@@ -86,7 +104,7 @@ impl Engine {
     pub(super) fn new(
         (settings, origin): (Settings, Origin),
         (client, reports): (Client, Reports),
-        namespaces: Store<Watching>,
+        (namespaces, resources): (Store<Watching>, Arc<Resources>),
         source: watch::Receiver<Current>,
         leadership: Arc<Leadership>,
         metrics: Arc<Metrics>,
@@ -100,6 +118,7 @@ impl Engine {
             source,
             leadership,
             metrics,
+            resources,
             reports,
             listed: AtomicU8::new(0),
             all_listed: watch::Sender::new(false),
@@ -126,9 +145,13 @@ impl Engine {
         self.all_listed.subscribe()
     }
 
-    /// Whether enough has been seen to plan: what has not been listed is not absent.
+    fn has_listed(&self, kind: Kind) -> bool {
+        self.listed.load(Ordering::Acquire) & kind as u8 != 0
+    }
+
+    /// Whether enough has been seen to plan for the settings: what has not been listed is not absent.
     pub(super) fn is_ready(&self) -> bool {
-        let source = self.settings.task == Task::Uninstall || self.source.borrow().known;
+        let source = self.settings.task == settings::Task::Uninstall || self.source.borrow().known;
         self.listed.load(Ordering::Acquire) == Kind::ALL && source
     }
 
@@ -138,34 +161,82 @@ impl Engine {
             secret: settings.secret.clone(),
             content: self.source.borrow().credentials.as_ref().map(|credentials| credentials.digest()),
             accounts: settings.accounts.clone(),
-            foreign: if settings.overwrite { Foreign::Overwrite } else { Foreign::Keep },
+            foreign: self.foreign(),
             recreate: settings.recreate,
         }
+    }
+
+    fn foreign(&self) -> Foreign {
+        if self.settings.overwrite { Foreign::Overwrite } else { Foreign::Keep }
+    }
+
+    /// Whether the settings select a namespace.
+    fn selects(&self, namespace: &Watching) -> bool {
+        let metadata = &namespace.metadata;
+        let opted_out =
+            metadata.annotations.as_ref().and_then(|all| all.get(OPT_OUT)).is_some_and(|is| is == "true");
+        let excluded = &self.settings.excluded_namespaces;
+        self.settings.task != settings::Task::Uninstall
+            && !opted_out
+            && !excluded.contains(metadata.name.as_deref().unwrap_or_default())
     }
 
     fn observe(&self, namespace: &Watching) -> plan::Namespace {
         let metadata = &namespace.metadata;
         let name = metadata.name.as_deref().unwrap_or_default();
-        let opted_out =
-            metadata.annotations.as_ref().and_then(|all| all.get(OPT_OUT)).is_some_and(|is| is == "true");
         let in_place = (name, self.settings.secret.as_str())
             == (self.origin.object.0.as_str(), self.origin.object.1.as_str());
         let from_object = self.source.borrow().from_object;
         let view = self.view();
         plan::Namespace {
             awaits_source: in_place && (from_object || !self.origin.local),
-            selected: self.settings.task != Task::Uninstall
-                && !opted_out
-                && !self.settings.excluded_namespaces.contains(name),
+            selected: self.selects(namespace),
             terminating: metadata.deletion_timestamp.is_some(),
             secret: view.secrets.of(name).map(|(_, secret)| secret.clone()).next(),
             accounts: view.accounts.of(name).map(|(_, account)| account.clone()).collect(),
         }
     }
 
+    /// What is to be done in a namespace: for the settings, then for the resources.
+    fn tasks(&self, namespace: &Watching) -> Vec<Task> {
+        let settings = self.is_ready().then(|| Task { wanted: self.wanted(), copy_of: None, selected: true });
+        // Where the settings put nothing, the name is free.
+        let taken = settings.as_ref().filter(|task| task.wanted.content.is_some() && self.selects(namespace));
+        let works = self.resources.works(namespace, taken.map(|task| task.wanted.secret.as_str()));
+        let works = works.into_iter().filter(|_| self.settings.task != settings::Task::Uninstall);
+        let of_resources = works.map(|Work { distribution, secret, selected }| Task {
+            wanted: Wanted {
+                secret,
+                content: distribution.content.as_ref().map(|content| content.digest()),
+                accounts: distribution.accounts.clone(),
+                foreign: self.foreign(),
+                recreate: self.settings.recreate,
+            },
+            copy_of: Some(distribution),
+            selected,
+        });
+        settings.into_iter().chain(of_resources).collect()
+    }
+
+    /// What is there of it.
+    fn observed(&self, namespace: &Watching, task: &Task) -> plan::Namespace {
+        let Some(distribution) = &task.copy_of else { return self.observe(namespace) };
+        let name = namespace.metadata.name.clone().unwrap_or_default();
+        let place = CredentialsReference { name: task.wanted.secret.clone(), namespace: name.clone() };
+        let is_source = self.resources.sources.has(&place);
+        let copy = self.resources.copy(&name, &task.wanted.secret);
+        plan::Namespace {
+            awaits_source: is_source,
+            selected: task.selected,
+            terminating: namespace.metadata.deletion_timestamp.is_some(),
+            secret: copy.map(|copy| copy.seen_by(&distribution.marks, is_source)),
+            accounts: self.view().accounts.of(&name).map(|(_, account)| account.clone()).collect(),
+        }
+    }
+
     /// Brings a namespace to what is wanted, once.
     pub(super) async fn reconcile(self: Arc<Self>, namespace: Arc<Watching>) -> Result<Next, Problem> {
-        if !self.is_ready() || !self.leadership.holds() {
+        if !self.has_listed(Kind::Namespaces) || !self.leadership.holds() {
             // There is a look at everything when that changes.
             return Ok(Next::await_change());
         }
@@ -184,74 +255,153 @@ impl Engine {
         Ok(wait.map_or_else(Next::await_change, Next::requeue))
     }
 
-    /// How many writes that took, and when to look again.
+    /// How many writes that took, and when to look again. What cannot be done keeps nothing else from being done.
     async fn carry_out(
         &self,
         name: &str,
         namespace: &Watching,
     ) -> Result<(usize, Option<Duration>), Problem> {
-        let actions = plan(&self.wanted(), &self.observe(namespace));
-        let (mut writes, mut again) = (0, None);
+        let (mut all, mut again, mut problem) = (0, None, None);
+        if namespace.metadata.deletion_timestamp.is_some() {
+            self.resources.forget(name);
+        }
+        for task in self.tasks(namespace) {
+            match self.work_off(name, namespace, &task).await {
+                Ok((writes, wait)) => {
+                    all += writes;
+                    again = [again, wait].into_iter().flatten().min();
+                }
+                Err(error) => problem = problem.or(Some(error)),
+            }
+        }
+        problem.map_or(Ok((all, again)), Err)
+    }
+
+    async fn work_off(
+        &self,
+        name: &str,
+        namespace: &Watching,
+        task: &Task,
+    ) -> Result<(usize, Option<Duration>), Problem> {
+        let outcome = |outcome| {
+            if let Some(distribution) = task.copy_of.as_ref().filter(|_| task.selected) {
+                self.resources.note(&distribution.rank.uid, name, outcome);
+            }
+        };
+        if task.copy_of.is_some()
+            && task.wanted.accounts != Names::patterns([])
+            && !self.has_listed(Kind::Accounts)
+        {
+            return Ok((0, None));
+        }
+        let done = self.attempt(name, namespace, task).await;
+        match &done {
+            Ok((_, _, Some(obstacle))) => outcome(Outcome::Failed((*obstacle).to_owned())),
+            Ok(_) => {
+                let there = self.observed(namespace, task).secret.is_some();
+                outcome(if there { Outcome::InSync } else { Outcome::Pending });
+            }
+            Err(Problem::Failed { message, .. }) => outcome(Outcome::Failed(message.clone())),
+            Err(_) => outcome(Outcome::Pending),
+        }
+        done.map(|(writes, wait, _)| (writes, wait))
+    }
+
+    /// How many writes were made, when to look again, and what is in the way.
+    async fn attempt(
+        &self,
+        name: &str,
+        namespace: &Watching,
+        task: &Task,
+    ) -> Result<(usize, Option<Duration>, Option<&'static str>), Problem> {
+        let secret = &task.wanted.secret;
+        if task.copy_of.is_some() && task.selected && self.is_foreign(name, secret) {
+            // Nobody tells of a Secret that is not marked.
+            self.look(name, secret).await?;
+        }
+        let actions = plan(&task.wanted, &self.observed(namespace, task));
+        let (mut writes, mut again, mut obstacle) = (0, None, None);
         if !actions.iter().any(|action| matches!(action, Action::ReportForeign | Action::ReportFrozen)) {
-            self.reports.clear(name);
+            self.reports.clear(&secret_place(name, secret));
         }
         for action in actions {
             if matches!(action, Action::ReportForeign | Action::ReportFrozen) {
-                let secret =
-                    self.view().secrets.of(name).next().map(|(name, secret)| (name.clone(), secret.clone()));
-                if let Some((secret_name, secret)) = secret {
-                    self.reports.left(name, &secret_name, &secret, &action).await;
+                if let Some(seen) = self.observed(namespace, task).secret {
+                    obstacle = Some(self.reports.left(name, secret, &seen, &action).await);
                 }
+                again = task.copy_of.is_some().then_some(FOREIGN_PAUSE);
                 continue;
             }
             if let Action::AddReference { account, .. } = &action {
-                let place = (name.to_owned(), account.clone());
+                let place = (name.to_owned(), account.clone(), secret.clone());
                 let wait = lock(&self.fights).wait(&place, now());
                 if let Some(wait) = wait {
-                    if self.reports.put_off((name, account), &self.settings.secret, wait).await {
+                    if self.reports.put_off((name, account), secret, wait).await {
                         self.metrics.fight();
                     }
                     again = Some(again.map_or(wait, |before: Duration| before.min(wait)));
                     continue;
                 }
             }
-            self.write(name, &action).await?;
+            self.write(name, task, &action).await?;
             writes += 1;
         }
-        Ok((writes, again))
+        Ok((writes, again, obstacle))
     }
 
-    async fn write(&self, namespace: &str, action: &Action) -> Result<(), Problem> {
-        let writer = Writer {
-            client: &self.client,
-            leadership: &self.leadership,
-            secret: &self.settings.secret,
-            marks: None,
+    fn is_foreign(&self, namespace: &str, secret: &str) -> bool {
+        self.resources.copy(namespace, secret).is_some_and(|copy| copy.owner_uid().is_none())
+    }
+
+    /// Looks at a Secret that no watch tells of.
+    async fn look(&self, namespace: &str, secret: &str) -> Result<(), Problem> {
+        match Api::<ApiSecret>::namespaced(self.client.clone(), namespace).get_opt(secret).await? {
+            Some(secret) => self.resources.saw(secret),
+            None => self.resources.saw_none(namespace, secret),
+        }
+        Ok(())
+    }
+
+    async fn write(&self, namespace: &str, task: &Task, action: &Action) -> Result<(), Problem> {
+        let secret = task.wanted.secret.as_str();
+        let marks = task.copy_of.as_ref().map(|distribution| &distribution.marks);
+        let writer = Writer { client: &self.client, leadership: &self.leadership, secret, marks };
+        let credentials = match &task.copy_of {
+            Some(distribution) => distribution.content.clone(),
+            None => self.source.borrow().credentials.clone(),
         };
-        let credentials = self.source.borrow().credentials.clone();
-        let all = writer.write(namespace, action, credentials.as_deref()).await?;
+        let all = match writer.write(namespace, action, credentials.as_deref()).await {
+            Err(problem @ Problem::Conflict(_)) if task.copy_of.is_some() => {
+                // It may be one that is not marked.
+                self.look(namespace, secret).await?;
+                return Err(problem);
+            }
+            all => all?,
+        };
         let what = named(action);
         self.metrics.wrote(what);
         if let Action::AddReference { account, .. } | Action::RemoveReference { account, .. } = action {
-            info!(namespace, account = account.as_str(), secret = self.settings.secret.as_str(); "{what}");
+            info!(namespace, account = account.as_str(), secret; "{what}");
         } else {
-            info!(namespace, secret = self.settings.secret.as_str(); "{what}");
+            info!(namespace, secret; "{what}");
         }
         match action {
             Action::AddReference { account, .. } => {
-                lock(&self.fights).repaired((namespace.to_owned(), account.clone()), now());
+                let place = (namespace.to_owned(), account.clone(), secret.to_owned());
+                lock(&self.fights).repaired(place, now());
             }
-            Action::RemoveReference { account, .. } => self.settle(namespace, account),
+            Action::RemoveReference { account, .. } => self.settle(namespace, account, Some(secret)),
             _ => {}
         }
-        let mut view = self.view();
         for written in all {
-            match written {
-                Written::Secret(secret) => {
-                    view.secrets.written(of_secret(*secret, &self.origin));
+            match (written, marks) {
+                (Written::Account(account), _) => self.view().accounts.written(of_account(*account)),
+                (Written::Secret(secret), None) => {
+                    self.view().secrets.written(of_secret(*secret, &self.origin));
                 }
-                Written::Account(account) => view.accounts.written(of_account(*account)),
-                Written::NoSecret => view.secrets.deleted(namespace, &self.settings.secret),
+                (Written::Secret(secret), Some(_)) => self.resources.saw(*secret),
+                (Written::NoSecret, None) => self.view().secrets.deleted(namespace, secret),
+                (Written::NoSecret, Some(_)) => self.resources.saw_none(namespace, secret),
             }
         }
         Ok(())
@@ -259,9 +409,11 @@ impl Engine {
 
     /// Forgets how often a reference was repaired: it was removed by us, or the account is gone, and a later one of its
     /// name is another.
-    pub(super) fn settle(&self, namespace: &str, account: &str) {
-        lock(&self.fights).settle(&(namespace.to_owned(), account.to_owned()));
-        self.reports.clear(&format!("{namespace}/{account}"));
+    pub(super) fn settle(&self, namespace: &str, account: &str, secret: Option<&str>) {
+        lock(&self.fights).settle(|(of, name, reference)| {
+            of == namespace && name == account && secret.is_none_or(|secret| secret == reference)
+        });
+        self.reports.clear(&account_place(namespace, account));
     }
 
     /// When to look again after a problem.

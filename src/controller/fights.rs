@@ -39,9 +39,9 @@ impl<K: Eq + Hash> Fights<K> {
         self.0.entry(what).or_default().push_back(now);
     }
 
-    /// Forgets all repairs of `what`: it is another one now, or was changed by ourselves.
-    pub fn settle(&mut self, what: &K) {
-        self.0.remove(what);
+    /// Forgets all repairs of what `is_settled`: it is another one now, or was changed by ourselves.
+    pub fn settle(&mut self, is_settled: impl Fn(&K) -> bool) {
+        self.0.retain(|what, _| !is_settled(what));
     }
 
     /// Forgets what was last repaired too long ago to count.

@@ -12,11 +12,23 @@ use super::leader::Leadership;
 use super::plan::{Action, Secret};
 use super::repeats::Repeats;
 
+/// A Secret, as a place to say something of.
+#[must_use]
+pub fn secret_place(namespace: &str, name: &str) -> String {
+    format!("{namespace}/secrets/{name}")
+}
+
+/// An account, likewise.
+#[must_use]
+pub fn account_place(namespace: &str, name: &str) -> String {
+    format!("{namespace}/accounts/{name}")
+}
+
 /// Tells of obstacles, and remembers of which.
 pub struct Reports {
     recorder: Recorder,
     leadership: Arc<Leadership>,
-    /// What was last said of a namespace's Secret, or of an account: `NAMESPACE` or `NAMESPACE/ACCOUNT`.
+    /// What was last said of a place.
     said: Mutex<HashMap<String, Repeats>>,
 }
 
@@ -35,7 +47,7 @@ impl Reports {
         self.said().entry(place).or_default().is_news(complaint)
     }
 
-    /// Forgets what was said of a namespace's Secret, or of an account.
+    /// Forgets what was said of a place.
     pub fn clear(&self, place: &str) {
         self.said().remove(place);
     }
@@ -45,23 +57,24 @@ impl Reports {
         self.said().retain(|place, _| is_there(place.split('/').next().unwrap_or_default()));
     }
 
-    /// A Secret is in the way and is left: once for each version of it.
-    pub async fn left(&self, namespace: &str, name: &str, secret: &Secret, action: &Action) {
+    /// A Secret is in the way and is left: once for each version of it. Returns what is said.
+    pub async fn left(&self, namespace: &str, name: &str, secret: &Secret, action: &Action) -> &'static str {
         let note = if matches!(action, Action::ReportForeign) {
             "it is not managed by pullgate and is left as it is: -force without -managedonly overwrites it"
         } else {
             "it cannot be updated (its type is another one, or it is immutable) and is left as it is: -force recreates it"
         };
-        if self.is_news(namespace.to_owned(), &format!("{} {note}", secret.resource_version)) {
+        if self.is_news(secret_place(namespace, name), &format!("{} {note}", secret.resource_version)) {
             warn!(namespace, secret = name; "{note}");
             self.publish("SecretConflict", "Leave", note, ("Secret", namespace, name), Some(&secret.uid))
                 .await;
         }
+        note
     }
 
     /// A reference is removed again and again, and not added for so long: whether that is news.
     pub async fn put_off(&self, (namespace, account): (&str, &str), secret: &str, wait: Duration) -> bool {
-        if !self.is_news(format!("{namespace}/{account}"), "fight") {
+        if !self.is_news(account_place(namespace, account), "fight") {
             return false;
         }
         let seconds = wait.as_secs();

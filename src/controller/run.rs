@@ -11,32 +11,37 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::stream::{self, select_all};
+use futures_util::stream::{self, select, select_all};
 use futures_util::{FutureExt as _, Stream, StreamExt as _, future};
-use k8s_openapi::api::core::v1::{Secret as ApiSecret, ServiceAccount};
+use k8s_openapi::api::core::v1::Secret as ApiSecret;
 use kube::Api;
 use kube::client::ClientBuilder;
-use kube::runtime::WatchStreamExt as _;
 use kube::runtime::controller::{Config as ControllerConfig, applier};
 use kube::runtime::events::{Recorder, Reporter};
 use kube::runtime::reflector::{self, ObjectRef};
-use kube::runtime::watcher::{self, Event};
+use kube::runtime::watcher;
 use log::{info, warn};
 use ring::rand::{SecureRandom as _, SystemRandom};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{interval, sleep, timeout};
 
 use super::apply::Problem;
-use super::engine::{Engine, Kind, View, Watching};
+use super::engine::{Engine, Watching};
 use super::leader::{Candidate, Leadership, WRITE_PATIENCE};
 use super::metrics::Metrics;
-use super::plan::{Account, Secret};
-use super::repeats::Repeats;
 use super::report::Reports;
+use super::resource::CredentialsReference;
+use super::resources::Resources;
 use super::settings::{Local, Settings, Source, Task};
 use super::source::{Current, follow};
-use super::view::{Origin, Seen, of_account, of_secret};
-use super::watches::{complain, each, events};
+use super::sources::Sources;
+use super::sources::token::{NoTokens, Tokens};
+use super::upkeep::{Guarded, Upkeep};
+use super::view::Origin;
+use super::watches::{Which, events};
+use super::watching::{
+    watch_accounts, watch_copies, watch_namespaces, watch_pods, watch_resources, watch_secrets,
+};
 use crate::api_server::{ClientError, config, no_client};
 use crate::http_server::{BindError, Probed, bind, health};
 
@@ -107,14 +112,26 @@ pub async fn run(
         mounted: may_be_mounted.then(|| own_namespace.clone()),
     };
     let source_api = Api::<ApiSecret>::namespaced(client.clone(), &source.object.0);
-    let source_object = events(source_api, Some(&source.object.1), settings.resync);
+    let source_object = events(source_api, Which::Named(&source.object.1), settings.resync);
     let following = follow(source, source_object, &origin, publish);
 
     let (reader, writer) = reflector::store();
+    let (touch, touched) = mpsc::unbounded_channel();
+    let (touch_resources, touched_resources) = mpsc::unbounded_channel();
+    let (sources_changed, changed_sources) = mpsc::unbounded_channel();
+    let tokens = Tokens::new(Arc::new(NoTokens));
+    let sources = Sources::new(client.clone(), tokens, settings.resync, sources_changed);
+    let resources = Arc::new(Resources::new(sources, reader.clone(), touch.clone(), touch_resources));
+    let upkeep = Arc::new(Upkeep::new(
+        client.clone(),
+        Arc::clone(&resources),
+        Arc::clone(&leadership),
+        recorder.clone(),
+    ));
     let engine = Arc::new(Engine::new(
         (settings, origin.clone()),
         (client, Reports::new(recorder, Arc::clone(&leadership))),
-        reader,
+        (reader, resources),
         current,
         Arc::clone(&leadership),
         metrics,
@@ -123,9 +140,14 @@ pub async fn run(
     let health = health.map(|port| bind(port, "HEALTH_PORT")).transpose()?;
     let health = health.map(|listener| health_server(&engine, listener)).transpose()?;
 
-    let (touch, touched) = mpsc::unbounded_channel();
-    let watching = future::join(watch_secrets(&engine, &touch), watch_accounts(&engine, &touch));
+    let watching = future::join4(
+        watch_secrets(&engine, &touch),
+        watch_accounts(&engine, &touch),
+        watch_copies(&engine, &touch),
+        watch_pods(&engine, &touch),
+    );
     let namespaces = watch_namespaces(&engine, writer);
+    let looking_after = look_after(&engine, &upkeep, touched_resources, changed_sources);
     let election = async {
         match &mut candidate {
             Some(candidate) => candidate.run(&leadership).await,
@@ -152,7 +174,7 @@ pub async fn run(
     let ended = tokio::select! {
         ended = work => ended,
         ended = served => ended.map_err(ControllerError::Health),
-        _ = future::join3(watching, following, election) => Ok(()),
+        _ = future::join4(watching, following, election, looking_after) => Ok(()),
     };
     if let Some(candidate) = candidate {
         match timeout(Duration::from_secs(2), candidate.release(&leadership)).await {
@@ -190,11 +212,9 @@ async fn keep(
     // What keeps a watch from going on has been said there.
     let touched = namespaces.filter_map(|namespace| future::ready(namespace.ok()));
     let touched = touched.map(|namespace| ObjectRef::from_obj(&namespace));
-    let mut resync = interval(engine.settings.resync);
-    let resync = stream::poll_fn(move |context| resync.poll_tick(context).map(|_| Some(())));
     let all = Arc::clone(engine);
     let everything = select_all([
-        resync.boxed(),
+        ticks(engine.settings.resync).boxed(),
         told(engine.source.clone()).boxed(),
         told(engine.leadership.changes()).boxed(),
         told(engine.listings()).boxed(),
@@ -268,80 +288,47 @@ async fn attempt(engine: &Arc<Engine>, namespace: Arc<Watching>) -> bool {
     false
 }
 
+/// Looks after resources, for ever.
+async fn look_after(
+    engine: &Arc<Engine>,
+    upkeep: &Arc<Upkeep>,
+    touched: mpsc::UnboundedReceiver<String>,
+    sources: mpsc::UnboundedReceiver<CredentialsReference>,
+) {
+    let (reader, writer) = reflector::store();
+    let events = watch_resources(engine, upkeep, reader.clone(), writer);
+    let seen = events.filter_map(|resource| future::ready(resource.ok()));
+    let seen = seen.map(|resource| ObjectRef::from_obj(&resource));
+    let users = Arc::clone(engine);
+    let of_sources = received(sources).flat_map(move |place| stream::iter(users.resources.users(&place)));
+    let named = select(received(touched), of_sources).map(|name| ObjectRef::new(&name));
+    let all = reader.clone();
+    let everything = select_all([
+        ticks(engine.settings.resync).boxed(),
+        told(engine.leadership.changes()).boxed(),
+        told(engine.listings()).boxed(),
+    ])
+    .flat_map(move |()| {
+        stream::iter(all.state().into_iter().map(|resource| ObjectRef::from_obj(&*resource)))
+    });
+    let queue = select_all([seen.boxed(), named.boxed(), everything.boxed()]).map(Ok::<_, Infallible>);
+    let config = ControllerConfig::default().concurrency(CONCURRENCY);
+    let reconcile = |resource, upkeep: Arc<Upkeep>| upkeep.reconcile(resource).boxed();
+    let again =
+        |resource: Arc<Guarded>, problem: &Problem, upkeep: Arc<Upkeep>| upkeep.again(&resource, problem);
+    let work = applier(reconcile, again, Arc::clone(upkeep), reader, queue, config);
+    work.for_each(|_| future::ready(())).await;
+}
+
+fn ticks(period: Duration) -> impl Stream<Item = ()> + Send {
+    let mut ticks = interval(period);
+    stream::poll_fn(move |context| ticks.poll_tick(context).map(|_| Some(())))
+}
+
 fn told<T: Send + Sync + 'static>(receiver: watch::Receiver<T>) -> impl Stream<Item = ()> + Send {
     stream::unfold(receiver, async |mut receiver| receiver.changed().await.ok().map(|()| ((), receiver)))
 }
 
 fn received<T: Send + 'static>(mut receiver: mpsc::UnboundedReceiver<T>) -> impl Stream<Item = T> + Send {
     stream::poll_fn(move |context| receiver.poll_recv(context))
-}
-
-fn watch_namespaces(
-    engine: &Arc<Engine>,
-    writer: reflector::store::Writer<Watching>,
-) -> impl Stream<Item = Result<Watching, watcher::Error>> + Send + use<> {
-    let api = Api::<Watching>::all(engine.client.clone());
-    let (engine, mut complaints) = (Arc::clone(engine), Repeats::default());
-    events(api, None, engine.settings.resync)
-        .modify(|namespace| namespace.metadata.managed_fields = None)
-        .reflect(writer)
-        .inspect(move |event| match event {
-            Ok(Event::InitDone) => engine.listed(Kind::Namespaces),
-            Ok(_) => {}
-            Err(error) => complain(&mut complaints, "Namespaces", error),
-        })
-        .touched_objects()
-}
-
-async fn watch_secrets(engine: &Arc<Engine>, changed: &mpsc::UnboundedSender<ObjectRef<Watching>>) {
-    let api = Api::<ApiSecret>::all(engine.client.clone());
-    let secrets = events(api, Some(&engine.settings.secret), engine.settings.resync);
-    let origin = engine.origin.clone();
-    let seen = secrets.map(move |event| event.map(|event| each(event, |secret| of_secret(secret, &origin))));
-    let see = |view: &mut View, event: Event<Seen<Secret>>| view.secrets.see(event);
-    pump(engine, seen, Kind::Secrets, see, changed).await;
-}
-
-async fn watch_accounts(engine: &Arc<Engine>, changed: &mpsc::UnboundedSender<ObjectRef<Watching>>) {
-    let api = Api::<ServiceAccount>::all(engine.client.clone());
-    let accounts = events(api, engine.settings.account.as_deref(), engine.settings.resync);
-    let seen = accounts.map(|event| event.map(|event| each(event, of_account)));
-    let see = |view: &mut View, event: Event<Seen<Account>>| {
-        if let Event::Delete(seen) = &event {
-            engine.settle(&seen.namespace, &seen.name);
-        }
-        view.accounts.see(event)
-    };
-    pump(engine, seen, Kind::Accounts, see, changed).await;
-}
-
-/// Takes events into the view, and names the namespaces that have to be looked at.
-async fn pump<T>(
-    engine: &Arc<Engine>,
-    events: impl Stream<Item = Result<Event<Seen<T>>, watcher::Error>>,
-    kind: Kind,
-    see: impl Fn(&mut View, Event<Seen<T>>) -> Vec<String>,
-    changed: &mpsc::UnboundedSender<ObjectRef<Watching>>,
-) {
-    let mut events = std::pin::pin!(events);
-    let mut complaints = Repeats::default();
-    while let Some(event) = events.next().await {
-        match event {
-            Ok(event) => {
-                let whole = matches!(event, Event::InitDone);
-                let namespaces = see(&mut engine.view(), event);
-                if whole {
-                    engine.listed(kind);
-                }
-                for namespace in namespaces {
-                    // Nobody listens where a task ends.
-                    let _ = changed.send(ObjectRef::new(&namespace));
-                }
-            }
-            Err(error) => {
-                let what = if matches!(kind, Kind::Secrets) { "Secrets" } else { "ServiceAccounts" };
-                complain(&mut complaints, what, &error);
-            }
-        }
-    }
 }

@@ -86,6 +86,12 @@ impl<T: Versioned + PartialEq> Watched<T> {
         self.objects.get(namespace).into_iter().flatten()
     }
 
+    /// All of them, with namespace and name.
+    pub fn all(&self) -> impl Iterator<Item = (&String, &String, &T)> {
+        let all = self.objects.iter();
+        all.flat_map(|(namespace, of)| of.iter().map(move |(name, fact)| (namespace, name, fact)))
+    }
+
     /// Takes in an event; returns the namespaces in which something is different now.
     pub fn see(&mut self, event: Event<Seen<T>>) -> Vec<String> {
         match event {

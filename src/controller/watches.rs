@@ -18,40 +18,72 @@ use super::repeats::Repeats;
 const SECONDS: u32 = 120;
 /// Between lists, where a watch was forbidden: that may be for a moment only.
 const LONGEST_PAUSE: Duration = Duration::from_mins(1);
+/// Between looks whether there is such a kind of object by now.
+const UNKNOWN_PAUSE: Duration = Duration::from_secs(5);
 
-/// What happens to all objects of an [`Api`], or to the one with a name, which is all that rights for that name allow.
+/// Which objects of an [`Api`] are watched.
+#[derive(Clone, Copy, Debug)]
+pub enum Which<'a> {
+    /// All.
+    All,
+    /// Those of a name, which is all that rights for that name allow.
+    Named(&'a str),
+    /// Those with a label.
+    Labelled(&'a str),
+}
+
+impl<'a> From<Option<&'a str>> for Which<'a> {
+    fn from(name: Option<&'a str>) -> Self {
+        name.map_or(Self::All, Self::Named)
+    }
+}
+
+/// What happens to objects of an [`Api`].
 ///
 /// Where watching is forbidden and listing is not, everything is listed every `period`, or every minute if that is sooner.
 pub fn events<K>(
     api: Api<K>,
-    name: Option<&str>,
+    which: Which<'_>,
     period: Duration,
 ) -> impl Stream<Item = watcher::Result<Event<K>>> + Send + use<K>
 where
     K: Resource + Clone + DeserializeOwned + Debug + Send + 'static,
 {
     let config = Config::default().timeout(SECONDS);
-    let config = match name {
-        Some(name) => config.fields(&format!("metadata.name={name}")),
-        None => config,
+    let config = match which {
+        Which::All => config,
+        Which::Named(name) => config.fields(&format!("metadata.name={name}")),
+        Which::Labelled(label) => config.labels(label),
     };
     let begin = move || -> BoxStream<'static, watcher::Result<Event<K>>> {
         watcher(api.clone(), config.clone()).default_backoff().boxed()
     };
-    let pause = period.min(LONGEST_PAUSE);
-    stream::unfold((begin(), begin, false), move |(mut events, begin, is_over)| async move {
-        if is_over {
+    stream::unfold((begin(), begin, None), move |(mut events, begin, pause)| async move {
+        if let Some(pause) = pause {
             sleep(pause).await;
             events = begin();
         }
         let event = events.next().await?;
-        let is_over = event.as_ref().is_err_and(only_lists);
-        Some((event, (events, begin, is_over)))
+        let pause = event.as_ref().err().and_then(|error| pause_after(error, period));
+        Some((event, (events, begin, pause)))
     })
 }
 
-fn only_lists(error: &Error) -> bool {
-    matches!(error, Error::WatchStartFailed(kube::Error::Api(status)) if status.code == 403)
+/// When to begin anew after an error, where the watcher itself would go on as before.
+fn pause_after(error: &Error, period: Duration) -> Option<Duration> {
+    match error {
+        Error::WatchStartFailed(kube::Error::Api(status)) if status.code == 403 => {
+            Some(period.min(LONGEST_PAUSE))
+        }
+        error if is_unknown(error) => Some(UNKNOWN_PAUSE),
+        _ => None,
+    }
+}
+
+/// Whether there is no such kind of object.
+#[must_use]
+pub fn is_unknown(error: &Error) -> bool {
+    matches!(error, Error::InitialListFailed(kube::Error::Api(status)) if status.code == 404)
 }
 
 /// Says that a watch has a problem, unless that was said lately.

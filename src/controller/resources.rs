@@ -1,0 +1,404 @@
+//! What the resources want, what is there of it, and how that stands: shared by those who look at resources and those
+//! who look at namespaces.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use k8s_openapi::api::core::v1::Secret as ApiSecret;
+use kube::runtime::reflector::{ObjectRef, Store};
+use kube::runtime::watcher::Event;
+use tokio::sync::{mpsc, watch};
+
+use super::copies::{Copy, Marks, of_copy};
+use super::distributions::{Distribution, Distributions, Rank};
+use super::engine::Watching;
+use super::outcomes::{Outcome, Outcomes};
+use super::pods::{Keys, PodFacts};
+use super::resource::{CredentialsReference, ImagePullSecret};
+use super::selection::{BadSelector, Facts, Selection};
+use super::sources::Sources;
+use super::view::{Seen, Watched};
+use crate::names::Names;
+
+/// Something that has to be done in a namespace for a resource.
+pub struct Work {
+    /// For which one.
+    pub distribution: Arc<Distribution>,
+    /// Name of the Secret: that of an earlier time, where the target was renamed.
+    pub secret: String,
+    /// Whether the namespace is to have it.
+    pub selected: bool,
+}
+
+/// All of it.
+pub struct Resources {
+    /// Where credentials come from.
+    pub sources: Arc<Sources>,
+    /// Of which Pods something has to be known; none: of none.
+    pub pod_keys: watch::Sender<Option<Arc<Keys>>>,
+    /// Whether `ServiceAccounts` of any name may have to reference a copy.
+    pub wants_accounts: watch::Sender<bool>,
+    namespaces: Store<Watching>,
+    touched_namespaces: mpsc::UnboundedSender<ObjectRef<Watching>>,
+    touched_resources: mpsc::UnboundedSender<String>,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    distributions: Distributions,
+    credentials: HashMap<String, Vec<CredentialsReference>>,
+    names: HashMap<String, String>,
+    copies: Watched<Copy>,
+    pods: Watched<PodFacts>,
+    outcomes: Outcomes,
+    listed_resources: bool,
+    listed_copies: bool,
+    listed_pods: bool,
+}
+
+impl Resources {
+    pub(super) fn new(
+        sources: Arc<Sources>,
+        namespaces: Store<Watching>,
+        touched_namespaces: mpsc::UnboundedSender<ObjectRef<Watching>>,
+        touched_resources: mpsc::UnboundedSender<String>,
+    ) -> Self {
+        Self {
+            sources,
+            pod_keys: watch::Sender::new(None),
+            wants_accounts: watch::Sender::new(false),
+            namespaces,
+            touched_namespaces,
+            touched_resources,
+            state: Mutex::default(),
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // Whatever panics, each of its parts is in one piece.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    // --- what is wanted ------------------------------------------------------------------------------
+
+    /// Takes in a resource as it is now. What it gives to its copies comes later.
+    ///
+    /// # Errors
+    /// A selector that cannot be used; then what the resource wanted before goes on.
+    pub fn register(&self, resource: &ImagePullSecret) -> Result<(), BadSelector> {
+        let Some((uid, name)) = identity(resource) else { return Ok(()) };
+        let credentials = &resource.spec.registry.credentials;
+        {
+            let mut state = self.state();
+            state.names.insert(uid.to_owned(), name.to_owned());
+            state.credentials.insert(uid.to_owned(), credentials.clone());
+        }
+        self.follow_sources();
+        let deleting = resource.metadata.deletion_timestamp.is_some();
+        let target = &resource.spec.target;
+        let selection = if deleting { Selection::default() } else { Selection::of(target)? };
+        let before = self.state().distributions.get(uid).cloned();
+        let mut marks = Marks::of(name, uid, &target.secret);
+        if let Some(origins) = before.as_ref().and_then(|before| before.marks.origins()) {
+            marks.set_origins(origins.to_owned());
+        }
+        let created = resource.metadata.creation_timestamp.as_ref().map(|time| time.0.to_string());
+        self.put(Distribution {
+            rank: Rank { created: created.unwrap_or_default(), uid: uid.to_owned() },
+            secret: target.secret.name.clone(),
+            marks,
+            selection,
+            accounts: Names::patterns(target.service_accounts.iter().map(String::as_str)),
+            content: before.and_then(|before| before.content.clone()),
+        });
+        Ok(())
+    }
+
+    /// What a resource wants, as it was last taken in.
+    #[must_use]
+    pub fn distribution(&self, uid: &str) -> Option<Arc<Distribution>> {
+        self.state().distributions.get(uid).cloned()
+    }
+
+    /// Puts in what a resource wants now, and has all namespaces looked at for which that makes a difference.
+    pub fn put(&self, distribution: Distribution) {
+        let after = Arc::new(distribution);
+        let before = self.state().distributions.put(Arc::clone(&after));
+        if before.as_ref().is_none_or(|before| !before.is_like(&after)) {
+            self.distributions_changed();
+            self.touch(&[before.as_deref(), Some(&*after)], &after.rank.uid);
+        }
+    }
+
+    /// A resource is gone. Its copies are the garbage collector's.
+    pub fn remove(&self, uid: &str) {
+        let before = {
+            let mut state = self.state();
+            state.names.remove(uid);
+            state.credentials.remove(uid);
+            for namespace in state.outcomes.of(uid).into_keys() {
+                state.outcomes.forget(uid, &namespace);
+            }
+            state.distributions.remove(uid)
+        };
+        self.follow_sources();
+        self.distributions_changed();
+        // Another resource may have waited for its place.
+        self.touch(&[before.as_deref()], uid);
+    }
+
+    /// All resources have been listed: those that are not among them are gone.
+    pub fn listed(&self, uids: &BTreeSet<String>) {
+        let gone: Vec<_> = {
+            let mut state = self.state();
+            state.listed_resources = true;
+            state.names.keys().filter(|uid| !uids.contains(*uid)).cloned().collect()
+        };
+        for uid in gone {
+            self.remove(&uid);
+        }
+        self.touch_all();
+    }
+
+    fn follow_sources(&self) {
+        let wanted = self.state().credentials.values().flatten().cloned().collect();
+        self.sources.want(&wanted);
+    }
+
+    fn distributions_changed(&self) {
+        let mut state = self.state();
+        let of_pods: Vec<_> =
+            state.distributions.all().filter(|it| it.selection.selects_pods()).cloned().collect();
+        let keys: Keys = of_pods.iter().flat_map(|it| it.selection.pod_keys()).collect();
+        let keys = (!of_pods.is_empty()).then(|| Arc::new(keys));
+        let accounts = state.distributions.all().any(|it| it.accounts != Names::patterns([]));
+        // What was seen of Pods lacks what is asked for now.
+        if *self.pod_keys.borrow() != keys {
+            state.listed_pods = false;
+            self.pod_keys.send_replace(keys);
+        }
+        self.wants_accounts.send_if_modified(|before| std::mem::replace(before, accounts) != accounts);
+    }
+
+    /// Has the namespaces looked at that one of these selects or that have a copy for the resource.
+    fn touch(&self, distributions: &[Option<&Distribution>], uid: &str) {
+        let namespaces = self.namespaces.state();
+        let mut all = Vec::new();
+        {
+            let state = self.state();
+            for namespace in namespaces {
+                let name = namespace.metadata.name.as_deref().unwrap_or_default();
+                let mut selecting = distributions.iter().flatten();
+                let selected = selecting.any(|it| state.selects(it, &namespace) != Some(false));
+                if selected || state.copies.of(name).any(|(_, copy)| copy.owner_uid() == Some(uid)) {
+                    all.push(ObjectRef::from_obj(&*namespace));
+                }
+            }
+        }
+        for namespace in all {
+            // Nobody listens where the process ends.
+            let _ = self.touched_namespaces.send(namespace);
+        }
+    }
+
+    fn touch_all(&self) {
+        for namespace in self.namespaces.state() {
+            let _ = self.touched_namespaces.send(ObjectRef::from_obj(&*namespace));
+        }
+    }
+
+    /// Resources that read from a source.
+    #[must_use]
+    pub fn users(&self, place: &CredentialsReference) -> Vec<String> {
+        let state = self.state();
+        let users = state.credentials.iter().filter(|(_, places)| places.contains(place));
+        users.filter_map(|(uid, _)| state.names.get(uid).cloned()).collect()
+    }
+
+    // --- what is there -------------------------------------------------------------------------------
+
+    /// Takes in what is told of copies; returns the namespaces to look at.
+    pub fn see_copies(&self, event: Event<Seen<Copy>>) -> Vec<String> {
+        let whole = matches!(event, Event::InitDone);
+        let mut state = self.state();
+        let changed = state.copies.see(event);
+        if whole && !std::mem::replace(&mut state.listed_copies, true) {
+            drop(state);
+            self.touch_all();
+        }
+        changed
+    }
+
+    /// Takes in what is told of Pods; returns the namespaces to look at.
+    pub fn see_pods(&self, event: Event<Seen<PodFacts>>) -> Vec<String> {
+        let whole = matches!(event, Event::InitDone);
+        let mut state = self.state();
+        let changed = state.pods.see(event);
+        if whole && !std::mem::replace(&mut state.listed_pods, true) {
+            drop(state);
+            self.touch_all();
+        }
+        changed
+    }
+
+    /// Takes in what a write or a look has answered.
+    pub fn saw(&self, secret: ApiSecret) {
+        self.state().copies.written(of_copy(secret));
+    }
+
+    /// Takes in that there is no such Secret.
+    pub fn saw_none(&self, namespace: &str, secret: &str) {
+        self.state().copies.deleted(namespace, secret);
+    }
+
+    /// The Secret of a name in a namespace, if it is a copy or in the place of one.
+    #[must_use]
+    pub fn copy(&self, namespace: &str, secret: &str) -> Option<Copy> {
+        self.state().copies.of(namespace).find(|(name, _)| *name == secret).map(|(_, copy)| copy.clone())
+    }
+
+    /// Namespaces that have a copy for a resource.
+    #[must_use]
+    pub fn namespaces_with_copies(&self, uid: &str) -> BTreeMap<String, String> {
+        let state = self.state();
+        let all = state.copies.all().filter(|(_, _, copy)| copy.owner_uid() == Some(uid));
+        all.map(|(namespace, name, _)| (namespace.clone(), name.clone())).collect()
+    }
+
+    /// Whether a namespace is on its way out, or gone.
+    #[must_use]
+    pub fn is_terminating(&self, namespace: &str) -> bool {
+        let namespace = self.namespaces.get(&ObjectRef::new(namespace));
+        namespace.is_none_or(|namespace| namespace.metadata.deletion_timestamp.is_some())
+    }
+
+    // --- what is to be done --------------------------------------------------------------------------
+
+    /// Whether enough has been seen to say what is to be done.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        let state = self.state();
+        state.listed_resources && state.listed_copies
+    }
+
+    /// What is to be done in a namespace. Notes how it stands for those who come second, or do not select it any more.
+    #[must_use]
+    pub fn works(&self, namespace: &Watching, taken: Option<&str>) -> Vec<Work> {
+        let mut state = self.state();
+        if !state.listed_resources || !state.listed_copies {
+            return Vec::new();
+        }
+        let name = namespace.metadata.name.as_deref().unwrap_or_default();
+        let mut winners: BTreeMap<String, Arc<Distribution>> = BTreeMap::new();
+        let (mut selecting, mut unknown, mut told) = (BTreeSet::new(), BTreeSet::new(), Vec::new());
+        for candidate in state.distributions.candidates(name) {
+            let uid = &candidate.rank.uid;
+            match state.selects(&candidate, namespace) {
+                None => drop(unknown.insert(uid.clone())),
+                Some(false) => {}
+                Some(true) => {
+                    selecting.insert(uid.clone());
+                    let before = winners.get(&candidate.secret).map(|winner| winner.marks.name.clone());
+                    let before = before.map(|name| format!("ImagePullSecret {name}"));
+                    let settings = taken.filter(|taken| *taken == candidate.secret);
+                    match before.or_else(|| settings.map(|_| "the settings".to_owned())) {
+                        Some(other) => {
+                            let problem = format!("the Secret {} is that of {other}", candidate.secret);
+                            told.push((uid.clone(), Outcome::Failed(problem)));
+                        }
+                        None => drop(winners.insert(candidate.secret.clone(), candidate)),
+                    }
+                }
+            }
+        }
+        for (uid, outcome) in told {
+            let is_news = state.outcomes.note(&uid, name, outcome);
+            self.tell(&state, &uid, is_news);
+        }
+        let mut leaving: Vec<_> = Vec::new();
+        for (secret, copy) in state.copies.of(name) {
+            let owner = copy.owner_uid().filter(|uid| !unknown.contains(*uid));
+            if let Some(distribution) = owner.and_then(|uid| state.distributions.get(uid))
+                && !winners.contains_key(secret)
+            {
+                let distribution = Arc::clone(distribution);
+                leaving.push(Work { distribution, secret: secret.clone(), selected: false });
+            }
+        }
+        for uid in state.outcomes.at(name) {
+            if !selecting.contains(&uid) && !unknown.contains(&uid) {
+                let is_news = state.outcomes.forget(&uid, name);
+                self.tell(&state, &uid, is_news);
+            }
+        }
+        let winners = winners.into_iter();
+        let winners = winners.map(|(secret, distribution)| Work { distribution, secret, selected: true });
+        // Where a target was renamed, there is a copy at any time.
+        winners.chain(leaving).collect()
+    }
+
+    /// Notes how a namespace stands for a resource.
+    pub fn note(&self, uid: &str, namespace: &str, outcome: Outcome) {
+        let mut state = self.state();
+        let is_news = state.outcomes.note(uid, namespace, outcome);
+        self.tell(&state, uid, is_news);
+    }
+
+    /// Forgets a namespace that is gone, or on its way out.
+    pub fn forget(&self, namespace: &str) {
+        let mut state = self.state();
+        for uid in state.outcomes.at(namespace) {
+            let is_news = state.outcomes.forget(&uid, namespace);
+            self.tell(&state, &uid, is_news);
+        }
+    }
+
+    /// How all namespaces of a resource stand; those that were not looked at yet are pending.
+    #[must_use]
+    pub fn outcomes(&self, uid: &str) -> BTreeMap<String, Outcome> {
+        let namespaces = self.namespaces.state();
+        let state = self.state();
+        let mut outcomes = state.outcomes.of(uid);
+        let Some(distribution) = state.distributions.get(uid) else { return outcomes };
+        for namespace in namespaces {
+            let metadata = &namespace.metadata;
+            let selected = state.selects(distribution, &namespace) != Some(false);
+            if selected && metadata.deletion_timestamp.is_none() {
+                let name = metadata.name.clone().unwrap_or_default();
+                outcomes.entry(name).or_insert(Outcome::Pending);
+            }
+        }
+        outcomes
+    }
+
+    fn tell(&self, state: &State, uid: &str, is_news: bool) {
+        if let Some(name) = state.names.get(uid).filter(|_| is_news) {
+            let _ = self.touched_resources.send(name.clone());
+        }
+    }
+}
+
+impl State {
+    /// Whether a resource selects a namespace; none while not all Pods are known that it takes to say so.
+    fn selects(&self, distribution: &Distribution, namespace: &Watching) -> Option<bool> {
+        let metadata = &namespace.metadata;
+        let name = metadata.name.as_deref().unwrap_or_default();
+        let facts = Facts { labels: metadata.labels.as_ref(), annotations: metadata.annotations.as_ref() };
+        let selection = &distribution.selection;
+        if selection.matches_namespace(name, facts) {
+            return Some(true);
+        }
+        if !selection.selects_pods() {
+            return Some(false);
+        }
+        let matches = || self.pods.of(name).any(|(_, pod)| selection.matches_pod(pod.facts()));
+        self.listed_pods.then(matches)
+    }
+}
+
+/// uid and name.
+#[must_use]
+pub fn identity(resource: &ImagePullSecret) -> Option<(&str, &str)> {
+    Some((resource.metadata.uid.as_deref()?, resource.metadata.name.as_deref()?))
+}

@@ -1,0 +1,329 @@
+//! One resource at a time: merge what its sources give, have its copies made of that, and tell how it stands.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::Secret as ApiSecret;
+use k8s_openapi::jiff::Timestamp;
+use kube::api::PostParams;
+use kube::core::DeserializeGuard;
+use kube::runtime::controller::Action as Next;
+use kube::runtime::events::{Event, EventType, Recorder};
+use kube::{Api, Client, Resource as _};
+use log::{debug, info, warn};
+use serde::{Deserialize, Serialize};
+use tokio::time::{Instant, timeout};
+
+use super::apply::Problem;
+use super::copies::ORIGINS;
+use super::credentials::{Credentials, KEY};
+use super::distributions::Distribution;
+use super::entries::{Entries, Format};
+use super::leader::{Leadership, WRITE_PATIENCE};
+use super::merge::{Given, Merged, Origin, merge};
+use super::resource::{CredentialsReference, ImagePullSecret, ImagePullSecretStatus};
+use super::resources::{Resources, identity};
+use super::status::{READY, Reason, Standing};
+
+/// What a resource holds that is to be taken back before it goes.
+const FINALIZER: &str = "pullgate/references";
+/// Between two writes of one status.
+const STATUS_PAUSE: Duration = Duration::from_secs(1);
+
+/// A resource as it is watched: one that cannot be read must not hide the others.
+pub type Guarded = DeserializeGuard<ImagePullSecret>;
+
+/// Everything that it takes.
+pub struct Upkeep {
+    client: Client,
+    resources: Arc<Resources>,
+    leadership: Arc<Leadership>,
+    recorder: Recorder,
+    /// Resources for which copies of an earlier life of this process have been looked at.
+    seeded: Mutex<HashSet<String>>,
+    /// When a status was last written, and how often writing it has failed in a row.
+    written: Mutex<HashMap<String, (Instant, u32)>>,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // Left in one piece by any panic: each is one map.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Upkeep {
+    pub(super) fn new(
+        client: Client,
+        resources: Arc<Resources>,
+        leadership: Arc<Leadership>,
+        recorder: Recorder,
+    ) -> Self {
+        Self { client, resources, leadership, recorder, seeded: Mutex::default(), written: Mutex::default() }
+    }
+
+    /// Brings a resource to where it should be, once.
+    pub(super) async fn reconcile(self: Arc<Self>, resource: Arc<Guarded>) -> Result<Next, Problem> {
+        // There is a look at everything when one of these changes.
+        if !self.leadership.holds() || !self.resources.is_ready() {
+            return Ok(Next::await_change());
+        }
+        let resource = match &resource.0 {
+            Ok(resource) => resource,
+            Err(invalid) => {
+                let name = invalid.metadata.name.as_deref().unwrap_or_default();
+                warn!(resource = name; "cannot be read, and is left as it is: {}", invalid.error);
+                return Ok(Next::await_change());
+            }
+        };
+        let Some((uid, name)) = identity(resource) else { return Ok(Next::await_change()) };
+        let mut standing = Standing { generation: resource.metadata.generation, ..Standing::default() };
+        standing.unusable =
+            self.resources.register(resource).err().map(|problem| format!("spec.target: {problem}"));
+        let now = Timestamp::now();
+        if resource.metadata.deletion_timestamp.is_some() {
+            return self.release(resource, uid, name).await;
+        }
+        self.hold(resource, name).await?;
+        let Some(merged) = self.merged(resource, uid, now, &mut standing).await? else {
+            // There is another look when the source has been read.
+            return Ok(Next::await_change());
+        };
+        self.give(uid, &merged);
+        standing.expires = merged.expires();
+        standing.conflicts = merged.conflicts;
+        standing.namespaces = self.resources.outcomes(uid);
+        let wait = self.tell(resource, uid, name, &standing, now).await?;
+        // What has expired is told when it has.
+        let expiry = standing.expires.filter(|expires| *expires > now);
+        let expiry = expiry.and_then(|expires| Duration::try_from(expires.duration_since(now)).ok());
+        let wait =
+            [wait, expiry.map(|expiry| expiry + Duration::from_millis(500))].into_iter().flatten().min();
+        Ok(wait.map_or_else(Next::await_change, Next::requeue))
+    }
+
+    /// What the sources give together; none while one of them has not been asked yet.
+    async fn merged(
+        &self,
+        resource: &ImagePullSecret,
+        uid: &str,
+        now: Timestamp,
+        standing: &mut Standing,
+    ) -> Result<Option<Merged>, Problem> {
+        let places = &resource.spec.registry.credentials;
+        let states =
+            || places.iter().map(|place| Some((told(place), self.resources.sources.state(place)?))).collect();
+        let Some(mut all): Option<Vec<_>> = states() else { return Ok(None) };
+        if all.iter().any(|(_, state)| state.given.is_none()) && !lock(&self.seeded).contains(uid) {
+            self.seed(uid, places).await?;
+            lock(&self.seeded).insert(uid.to_owned());
+            all = states().unwrap_or(all);
+        }
+        standing.sources = all.iter().map(|(name, state)| (name.clone(), state.condition(now))).collect();
+        let all: Vec<_> = all.iter().map(|(name, state)| (name.as_str(), state)).collect();
+        Ok(Some(merge(&all, now)))
+    }
+
+    /// What sources gave before this process began, which copies still hold: a source that fails now has not lost it.
+    async fn seed(&self, uid: &str, places: &[CredentialsReference]) -> Result<(), Problem> {
+        for (namespace, secret) in self.resources.namespaces_with_copies(uid) {
+            let api = Api::<ApiSecret>::namespaced(self.client.clone(), &namespace);
+            let Some(copy) = api.get_opt(&secret).await? else { continue };
+            let Some(given) = remembered(&copy) else { continue };
+            for place in places {
+                if let Some(given) = given.get(&told(place)) {
+                    self.resources.sources.seed(place, given.clone());
+                }
+            }
+            return Ok(());
+        }
+        Ok(())
+    }
+
+    /// Has copies made of what there is. Where there is nothing, they stay as they are.
+    fn give(&self, uid: &str, merged: &Merged) {
+        let Some(before) = self.resources.distribution(uid) else { return };
+        if merged.entries.is_empty() {
+            return;
+        }
+        let Ok(content) = Credentials::read(merged.entries.config().to_vec()) else { return };
+        let mut after = Distribution { content: Some(Arc::new(content)), ..(*before).clone() };
+        after.marks.set_origins(remember(&merged.origins));
+        self.resources.put(after);
+    }
+
+    /// Writes the status if it is another one, and says so; returns when to look again, if it was too soon for that.
+    async fn tell(
+        &self,
+        resource: &ImagePullSecret,
+        uid: &str,
+        name: &str,
+        standing: &Standing,
+        now: Timestamp,
+    ) -> Result<Option<Duration>, Problem> {
+        let before = resource.status.clone().unwrap_or_default();
+        let after = standing.status(&before, now);
+        if after == before {
+            return Ok(None);
+        }
+        let last = lock(&self.written).get(uid).map(|(when, _)| when.elapsed());
+        if let Some(wait) = last.and_then(|last| STATUS_PAUSE.checked_sub(last)) {
+            return Ok(Some(wait));
+        }
+        lock(&self.written).insert(uid.to_owned(), (Instant::now(), 0));
+        let was = (before.status.clone(), before.reason.clone());
+        let is = (after.status.clone(), after.reason.clone());
+        let mut written = resource.clone();
+        written.status = Some(after);
+        written.metadata.managed_fields = None;
+        let api = Api::<ImagePullSecret>::all(self.client.clone());
+        self.guarded(api.replace_status(name, &PostParams::default(), &written)).await?;
+        if was != is {
+            self.publish(resource, name, standing, &before).await;
+        }
+        Ok(None)
+    }
+
+    async fn publish(
+        &self,
+        resource: &ImagePullSecret,
+        name: &str,
+        standing: &Standing,
+        before: &ImagePullSecretStatus,
+    ) {
+        let Some((reason, message)) = standing.verdict() else { return };
+        let good = reason == Reason::Reconciled;
+        if good {
+            info!(resource = name; "{READY}");
+        } else {
+            warn!(resource = name, was = before.status.as_deref().unwrap_or_default(); "{}: {message}", reason.as_str());
+        }
+        let event = Event {
+            type_: if good { EventType::Normal } else { EventType::Warning },
+            reason: reason.as_str().to_owned(),
+            // As long as an Event's note may be.
+            note: Some(message.chars().take(1000).collect()),
+            action: "Reconcile".to_owned(),
+            secondary: None,
+        };
+        if let Err(error) = self.recorder.publish(&event, &resource.object_ref(&())).await {
+            debug!("no Event: {error}");
+        }
+    }
+
+    /// Keeps a resource that has references on accounts until these are taken back. Copies alone are removed after it.
+    async fn hold(&self, resource: &ImagePullSecret, name: &str) -> Result<(), Problem> {
+        let wanted = !resource.spec.target.service_accounts.is_empty();
+        let is_held = has_finalizer(resource);
+        // Once held, always: references of before may still be there.
+        if is_held || !wanted {
+            return Ok(());
+        }
+        let mut held = resource.clone();
+        held.metadata.finalizers.get_or_insert_default().push(FINALIZER.to_owned());
+        let api = Api::<ImagePullSecret>::all(self.client.clone());
+        self.guarded(api.replace(name, &PostParams::default(), &held)).await.map(drop)
+    }
+
+    /// Lets a resource go when nothing is left of it where something can be done about that.
+    async fn release(&self, resource: &ImagePullSecret, uid: &str, name: &str) -> Result<Next, Problem> {
+        let left = self.resources.namespaces_with_copies(uid);
+        let left = left.keys().filter(|namespace| !self.resources.is_terminating(namespace)).count();
+        if !has_finalizer(resource) {
+            return Ok(Next::await_change());
+        }
+        if left > 0 {
+            // Copies that go are not told to resources.
+            return Ok(Next::requeue(Duration::from_millis(500)));
+        }
+        let mut released = resource.clone();
+        released.metadata.finalizers.get_or_insert_default().retain(|finalizer| finalizer != FINALIZER);
+        let api = Api::<ImagePullSecret>::all(self.client.clone());
+        self.guarded(api.replace(name, &PostParams::default(), &released)).await?;
+        Ok(Next::await_change())
+    }
+
+    /// Begins only while this replica leads, and ends before another one can.
+    async fn guarded<T>(&self, write: impl Future<Output = kube::Result<T>>) -> Result<T, Problem> {
+        if !self.leadership.holds() {
+            return Err(Problem::NotLeading);
+        }
+        match timeout(WRITE_PATIENCE, write).await {
+            Ok(answer) => Ok(answer?),
+            Err(_) => Err(Problem::Failed {
+                message: "the API server does not answer".to_owned(),
+                retry_after: None,
+            }),
+        }
+    }
+
+    /// When to look again after a problem.
+    pub(super) fn again(&self, resource: &Guarded, problem: &Problem) -> Next {
+        let metadata = resource.meta();
+        let uid = metadata.uid.clone().unwrap_or_default();
+        let failures = {
+            let mut written = lock(&self.written);
+            let (_, failures) = written.entry(uid).or_insert((Instant::now(), 0));
+            *failures = failures.saturating_add(1);
+            *failures
+        };
+        let wait =
+            (Duration::from_millis(250) * 2_u32.saturating_pow(failures.min(10))).min(Duration::from_mins(1));
+        match problem {
+            Problem::NotLeading => return Next::await_change(),
+            Problem::Conflict(what) => debug!("{what}"),
+            Problem::Failed { message, retry_after } => {
+                warn!(resource = metadata.name.as_deref().unwrap_or_default(), failures; "{message}");
+                return Next::requeue(wait.max(retry_after.unwrap_or_default()));
+            }
+        }
+        Next::requeue(wait)
+    }
+
+    /// Forgets a resource that is gone.
+    pub(super) fn forget(&self, uid: &str) {
+        lock(&self.seeded).remove(uid);
+        lock(&self.written).remove(uid);
+    }
+}
+
+fn has_finalizer(resource: &ImagePullSecret) -> bool {
+    resource.metadata.finalizers.iter().flatten().any(|finalizer| finalizer == FINALIZER)
+}
+
+/// A source as a status names it.
+#[must_use]
+pub fn told(place: &CredentialsReference) -> String {
+    format!("{}.{}", place.namespace, place.name)
+}
+
+/// What a copy says of the origin of its credentials.
+#[derive(Deserialize, Serialize)]
+struct Memory {
+    registries: Vec<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    expires: Option<String>,
+}
+
+fn remember(origins: &BTreeMap<String, Origin>) -> String {
+    let memory = |origin: &Origin| Memory {
+        registries: origin.registries.clone(),
+        expires: origin.expires.map(|expires| expires.to_string()),
+    };
+    let memories: BTreeMap<_, _> = origins.iter().map(|(name, origin)| (name, memory(origin))).collect();
+    serde_json::to_string(&memories).unwrap_or_default()
+}
+
+/// What sources gave, by the copy that holds it.
+fn remembered(copy: &ApiSecret) -> Option<BTreeMap<String, Given>> {
+    let memories = copy.metadata.annotations.as_ref()?.get(ORIGINS)?;
+    let memories: BTreeMap<String, Memory> = serde_json::from_str(memories).ok()?;
+    let content = copy.data.as_ref()?.get(KEY)?;
+    let whole = Entries::read(Format::Config, &content.0).ok()?;
+    let given = |memory: Memory| {
+        let mut entries = whole.clone();
+        entries.retain(|registry| memory.registries.iter().any(|known| known == registry));
+        let expires = memory.expires.and_then(|expires| expires.parse().ok());
+        Given { entries: Arc::new(entries), expires }
+    };
+    Some(memories.into_iter().map(|(name, memory)| (name, given(memory))).collect())
+}
