@@ -35,7 +35,11 @@ use super::resources::Resources;
 use super::settings::{Local, Settings, Source, Task};
 use super::source::{Current, follow};
 use super::sources::Sources;
-use super::sources::token::{NoTokens, Tokens};
+#[cfg(feature = "ecr")]
+use super::sources::ecr::Ecr;
+#[cfg(not(feature = "ecr"))]
+use super::sources::token::NoTokens;
+use super::sources::token::Tokens;
 use super::upkeep::{Guarded, Upkeep};
 use super::view::Origin;
 use super::watches::{Which, events};
@@ -119,6 +123,9 @@ pub async fn run(
     let (touch, touched) = mpsc::unbounded_channel();
     let (touch_resources, touched_resources) = mpsc::unbounded_channel();
     let (sources_changed, changed_sources) = mpsc::unbounded_channel();
+    #[cfg(feature = "ecr")]
+    let tokens = Tokens::new(Arc::new(Ecr::default()));
+    #[cfg(not(feature = "ecr"))]
     let tokens = Tokens::new(Arc::new(NoTokens));
     let sources = Sources::new(client.clone(), tokens, settings.resync, sources_changed);
     let resources = Arc::new(Resources::new(sources, reader.clone(), touch.clone(), touch_resources));

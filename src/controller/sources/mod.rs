@@ -1,5 +1,7 @@
 //! Secrets that credentials come from, each followed for as long as a resource names it, whatever becomes of it.
 
+#[cfg(feature = "ecr")]
+pub mod ecr;
 pub mod login;
 pub mod token;
 
