@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use base64::alphabet;
+use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig, NO_PAD, PAD};
 use ring::digest::{Context, SHA256};
 use serde_json::value::RawValue;
 use zeroize::Zeroizing;
@@ -100,9 +101,17 @@ fn object(json: &RawValue) -> Option<Object<'_>> {
     serde_json::from_str(json.get()).ok()
 }
 
+/// As a kubelet reads it: padded or not, and as lenient as Go is about line breaks and bits that are left over.
 fn is_user_and_password(auth: &RawValue) -> bool {
-    let Ok(auth) = serde_json::from_str(auth.get()).map(Zeroizing::<String>::new) else { return false };
-    STANDARD.decode(auth.as_bytes()).map(Zeroizing::new).is_ok_and(|decoded| decoded.contains(&b':'))
+    const fn lenient(config: GeneralPurposeConfig) -> GeneralPurpose {
+        GeneralPurpose::new(&alphabet::STANDARD, config.with_decode_allow_trailing_bits(true))
+    }
+    const PADDED: GeneralPurpose = lenient(PAD);
+    const UNPADDED: GeneralPurpose = lenient(NO_PAD);
+    let Ok(mut auth) = serde_json::from_str(auth.get()).map(Zeroizing::<String>::new) else { return false };
+    auth.retain(|c| !matches!(c, '\r' | '\n'));
+    let engine = if auth.ends_with('=') { PADDED } else { UNPADDED };
+    engine.decode(auth.as_bytes()).map(Zeroizing::new).is_ok_and(|decoded| decoded.contains(&b':'))
 }
 
 /// A registry's name as far as any honest one goes: it ends up in logs and events.
@@ -157,6 +166,10 @@ mod tests {
     fn what_docker_login_writes_is_taken() {
         for json in [
             r#"{"auths":{"r.example":{"auth":"dTpw"}}}"#,
+            r#"{"auths":{"r.example":{"auth":"dTpwdw=="}}}"#,
+            r#"{"auths":{"r.example":{"auth":"dTpwdw"}}}"#,
+            r#"{"auths":{"r.example":{"auth":"dTpwdx"}}}"#,
+            r#"{"auths":{"r.example":{"auth":"dTpw\r\ndw==\n"}}}"#,
             r#"{"auths":{"r.example":{"username":"u","password":"p","email":"e@x"}},"other":[1]}"#,
             r#"{"auths":{"r.example":{"identitytoken":"t","auth":""}}}"#,
             r#"{"auths":{"r.example":{}}}"#,
@@ -177,6 +190,7 @@ mod tests {
             (r#"{"auths":{"r.example":"hunter2"}}"#, r#"the entry of "r.example" is not an object"#),
             (r#"{"auths":{"r.example":{"auth":"hunter2!"}}}"#, r#"`auth` of "r.example" is not base64"#),
             (r#"{"auths":{"r.example":{"auth":"aHVudGVyMg=="}}}"#, r#"`auth` of "r.example" is not base64"#),
+            (r#"{"auths":{"r.example":{"auth":"dTpwdw="}}}"#, r#"`auth` of "r.example" is not base64"#),
             (r#"{"auths":{"r.example":{"auth":12}}}"#, r#"`auth` of "r.example" is not base64"#),
         ] {
             let error = read(json).unwrap_err();
