@@ -12,7 +12,7 @@ use tokio::time::timeout;
 use super::credentials::{Credentials, KEY};
 use super::leader::{Leadership, WRITE_PATIENCE};
 use super::plan::Action;
-use super::view::{FIELD_MANAGER, MANAGED_BY, OURS, PREDECESSOR, TYPE, encoded};
+use super::view::{FIELD_MANAGER, LAST_APPLIED, MANAGED_BY, OURS, PREDECESSOR, TYPE, encoded};
 use crate::api_server::said;
 
 /// Why an action was not carried out.
@@ -22,7 +22,7 @@ pub enum Problem {
     #[error("another replica leads")]
     NotLeading,
     /// Things are not as they were seen, which the watches will tell.
-    #[error("changed meanwhile: {0}")]
+    #[error("changed meanwhile, or refused: {0}")]
     Conflict(String),
     /// It failed.
     #[error("{message}")]
@@ -199,7 +199,7 @@ fn update(resource_version: &str, extra_keys: &[String], credentials: &Credentia
             "resourceVersion": resource_version,
             "labels": {MANAGED_BY: OURS},
             // What kubectl noted last would be the content of before.
-            "annotations": {MANAGED_BY: PREDECESSOR, "kubectl.kubernetes.io/last-applied-configuration": null},
+            "annotations": {MANAGED_BY: PREDECESSOR, LAST_APPLIED: null},
         },
         "data": data,
     })

@@ -77,7 +77,7 @@ pub struct Secret {
 pub enum Owner {
     /// Made or taken over by us, and marked so in full.
     Us,
-    /// Marked by the system that we replace, or by half: ours, to be marked in full.
+    /// Marked by the system that we replace, by half, or with more than our marks: ours, to be marked as ours are.
     Predecessor,
     /// Not marked.
     Somebody,

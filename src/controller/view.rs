@@ -19,6 +19,8 @@ pub const OURS: &str = "pullgate";
 pub const PREDECESSOR: &str = "imagepullsecret-patcher";
 /// Who the API server records for our writes.
 pub const FIELD_MANAGER: &str = "pullgate";
+/// What kubectl notes of an object that it applies: all of it, credentials too.
+pub const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 /// The type of a pull secret.
 pub const TYPE: &str = "kubernetes.io/dockerconfigjson";
 
@@ -177,6 +179,10 @@ fn marks(metadata: &ObjectMeta) -> (bool, bool) {
     (has(metadata.labels.as_ref(), OURS), has(metadata.annotations.as_ref(), PREDECESSOR))
 }
 
+fn is_noted(metadata: &ObjectMeta) -> bool {
+    metadata.annotations.as_ref().is_some_and(|all| all.contains_key(LAST_APPLIED))
+}
+
 /// Whether somebody else has written the credentials last.
 fn has_content_of_others(metadata: &ObjectMeta) -> bool {
     let fields = format!("/f:data/f:{KEY}");
@@ -205,7 +211,7 @@ fn owner(metadata: &ObjectMeta, (namespace, name): (&str, &str), origin: &Origin
     let may_be_mounted = !label && origin.mounted.as_deref() == Some(namespace);
     match (label, annotation) {
         _ if may_be_mounted || (in_place && is_source(metadata, origin)) => Owner::Source,
-        (true, true) => Owner::Us,
+        (true, true) if !is_noted(metadata) => Owner::Us,
         (false, false) => Owner::Somebody,
         _ => Owner::Predecessor,
     }

@@ -199,6 +199,11 @@ fn a_secret_is_seen_without_its_content() {
         (json!({"metadata": {"namespace": "pods-own"}}), ours.clone()),
         (json!({"metadata": {"labels": null}}), Secret { owner: Owner::Predecessor, ..ours.clone() }),
         (json!({"metadata": {"annotations": null}}), Secret { owner: Owner::Predecessor, ..ours.clone() }),
+        // kubectl's note holds the credentials once more, and goes with the next write.
+        (
+            json!({"metadata": {"annotations": {"kubectl.kubernetes.io/last-applied-configuration": "{}"}}}),
+            Secret { owner: Owner::Predecessor, ..ours.clone() },
+        ),
         (
             json!({"metadata": {"labels": null, "annotations": null}}),
             Secret { owner: Owner::Somebody, ..ours.clone() },
