@@ -31,6 +31,9 @@ pub const OPT_OUT: &str = "k8s.titansoft.com/imagepullsecret-patcher-exclude";
 /// After a failure, at first and at most.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(250), Duration::from_mins(1));
 
+/// So many conflicts in a row are none: the watches would have told long ago. A policy's refusal has the status of one.
+const CONFLICTS: u32 = 5;
+
 /// A namespace as it is watched: without what is of no use here.
 pub type Watching = PartialObjectMeta<Namespace>;
 
@@ -276,7 +279,8 @@ impl Engine {
         let backoff = (first * 2_u32.saturating_pow(failures.min(12) - 1)).min(most).mul_f64(1.0 + spread);
         match problem {
             Problem::NotLeading => return Next::await_change(),
-            Problem::Conflict(what) => debug!(namespace = name.as_str(); "{what}"),
+            Problem::Conflict(what) if failures < CONFLICTS => debug!(namespace = name.as_str(); "{what}"),
+            Problem::Conflict(what) => warn!(namespace = name.as_str(), failures; "{what}"),
             Problem::Failed { message, retry_after } => {
                 warn!(namespace = name.as_str(), failures; "{message}");
                 return Next::requeue(backoff.max(retry_after.unwrap_or_default()));

@@ -138,6 +138,20 @@ fn failures_and_conflicts_are_tried_again_until_all_is_as_wanted() {
     }
 }
 
+/// A policy refuses with the status of a conflict; what lasts is said.
+#[test]
+fn a_refusal_with_the_status_of_a_conflict_is_said_when_it_lasts() {
+    let remote = Remote::new();
+    remote.refuse_writes(6, || Reply {
+        status: 422,
+        headers: Vec::new(),
+        body: status(422, "Invalid", &json!({})),
+    });
+    remote.case.on_copy(&remote.space, "delete").ok();
+    until("a word about it", || remote.controller.log().contains("told to be Invalid").then_some(()));
+    until("the copy", || remote.case.copy(&remote.space));
+}
+
 /// The history that a watch wants to go on from is gone: everything is listed anew, and what is not in a list is gone.
 #[test]
 fn a_watch_whose_history_is_gone_begins_anew() {
