@@ -156,7 +156,8 @@ pub async fn run(
     };
     if let Some(candidate) = candidate {
         match timeout(Duration::from_secs(2), candidate.release(&leadership)).await {
-            Ok(Ok(())) => info!("the Lease is given away"),
+            Ok(Ok(true)) => info!("the Lease is given away"),
+            Ok(Ok(false)) => {}
             _ => warn!("the Lease is not given away: the next replica has to wait for its end"),
         }
     }
