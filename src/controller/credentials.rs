@@ -46,6 +46,9 @@ pub enum BadCredentials {
     /// A registry's entry has another shape.
     #[error("`{KEY}`: `auths`: the entry of {0:?} is not an object")]
     NoEntry(String),
+    /// A registry's user or password is no text; for a kubelet, the whole content is none then.
+    #[error("`{KEY}`: `auths`: `{1}` of {0:?} is not a string")]
+    NoText(String, &'static str),
     /// A registry's `auth` cannot be used.
     #[error("`{KEY}`: `auths`: `auth` of {0:?} is not base64 of user:password")]
     BadAuth(String),
@@ -88,6 +91,11 @@ fn check(json: &[u8]) -> Result<(), BadCredentials> {
     }
     for (registry, entry) in auths {
         let entry = object(entry).ok_or_else(|| BadCredentials::NoEntry(named(&registry)))?;
+        for key in ["username", "password", "email"] {
+            if entry.get(key).is_some_and(|value| value.get() != "null" && !value.get().starts_with('"')) {
+                return Err(BadCredentials::NoText(named(&registry), key));
+            }
+        }
         let auth = entry.get("auth").filter(|auth| !matches!(auth.get(), "null" | r#""""#));
         if auth.is_some_and(|auth| !is_user_and_password(auth)) {
             return Err(BadCredentials::BadAuth(named(&registry)));
@@ -171,6 +179,7 @@ mod tests {
             r#"{"auths":{"r.example":{"auth":"dTpwdx"}}}"#,
             r#"{"auths":{"r.example":{"auth":"dTpw\r\ndw==\n"}}}"#,
             r#"{"auths":{"r.example":{"username":"u","password":"p","email":"e@x"}},"other":[1]}"#,
+            r#"{"auths":{"r.example":{"username":"u","password":"p","email":null}}}"#,
             r#"{"auths":{"r.example":{"identitytoken":"t","auth":""}}}"#,
             r#"{"auths":{"r.example":{}}}"#,
         ] {
@@ -191,6 +200,10 @@ mod tests {
             (r#"{"auths":{"r.example":{"auth":"hunter2!"}}}"#, r#"`auth` of "r.example" is not base64"#),
             (r#"{"auths":{"r.example":{"auth":"aHVudGVyMg=="}}}"#, r#"`auth` of "r.example" is not base64"#),
             (r#"{"auths":{"r.example":{"auth":"dTpwdw="}}}"#, r#"`auth` of "r.example" is not base64"#),
+            (
+                r#"{"auths":{"r.example":{"username":"hunter2","password":2}}}"#,
+                r#"`password` of "r.example" is not a string"#,
+            ),
             (r#"{"auths":{"r.example":{"auth":12}}}"#, r#"`auth` of "r.example" is not base64"#),
         ] {
             let error = read(json).unwrap_err();
