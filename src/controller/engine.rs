@@ -11,7 +11,7 @@ use kube::Client;
 use kube::core::PartialObjectMeta;
 use kube::runtime::controller::Action as Next;
 use kube::runtime::reflector::{ObjectRef, Store};
-use log::{debug, info, warn};
+use log::{Level, info, log, warn};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
@@ -76,8 +76,8 @@ pub struct Engine {
     /// Told once all kinds have been listed: who was looked at before has been put off.
     all_listed: watch::Sender<bool>,
     fights: Mutex<Fights<(String, String)>>,
-    /// How many came in a row, by namespace.
-    failures: Mutex<HashMap<String, u32>>,
+    /// How many came in a row, and when the next attempt is due, by namespace.
+    failures: Mutex<HashMap<String, (u32, Instant)>>,
 }
 
 /// A panic elsewhere has left nothing half done: each of these is one map.
@@ -266,27 +266,34 @@ impl Engine {
     /// When to look again after a problem.
     pub(super) fn again(&self, namespace: &Watching, problem: &Problem) -> Next {
         let name = namespace.metadata.name.clone().unwrap_or_default();
-        let failures = {
-            let mut failures = lock(&self.failures);
-            let count = failures.entry(name.clone()).or_default();
-            *count = count.saturating_add(1);
-            *count
-        };
+        let mut all = lock(&self.failures);
+        let (failures, due) = all.entry(name.clone()).or_insert((0, Instant::now()));
+        *failures = failures.saturating_add(1);
+        let failures = *failures;
         let (first, most) = BACKOFF;
         // Namespaces that failed together do not come back together.
         let spread =
             f64::from(name.bytes().fold(0_u8, |sum, byte| sum.wrapping_mul(31).wrapping_add(byte))) / 512.0;
         let backoff = (first * 2_u32.saturating_pow(failures.min(12) - 1)).min(most).mul_f64(1.0 + spread);
         match problem {
-            Problem::NotLeading => return Next::await_change(),
-            Problem::Conflict(what) if failures < CONFLICTS => debug!(namespace = name.as_str(); "{what}"),
-            Problem::Conflict(what) => warn!(namespace = name.as_str(), failures; "{what}"),
+            Problem::NotLeading => Next::await_change(),
+            Problem::Conflict(what) => {
+                let level = if failures < CONFLICTS { Level::Debug } else { Level::Warn };
+                log!(level, namespace = name.as_str(), failures; "{what}");
+                Next::requeue(backoff)
+            }
             Problem::Failed { message, retry_after } => {
                 warn!(namespace = name.as_str(), failures; "{message}");
-                return Next::requeue(backoff.max(retry_after.unwrap_or_default()));
+                let wait = backoff.max(retry_after.unwrap_or_default());
+                *due = Instant::now() + wait;
+                Next::requeue(wait)
             }
         }
-        Next::requeue(backoff)
+    }
+
+    /// Whether a failure is to be followed by a pause that has not ended.
+    pub(super) fn is_put_off(&self, namespace: &str) -> bool {
+        lock(&self.failures).get(namespace).is_some_and(|(_, due)| *due > Instant::now())
     }
 
     /// Forgets what is of no use any more.

@@ -195,15 +195,19 @@ async fn keep(
     let resync = stream::poll_fn(move |context| resync.poll_tick(context).map(|_| Some(())));
     let all = Arc::clone(engine);
     let everything = select_all([
-        resync.boxed(),
+        resync.map(|()| false).boxed(),
         told(engine.source.clone()).boxed(),
         told(engine.leadership.changes()).boxed(),
         told(engine.listings()).boxed(),
     ])
-    .flat_map(move |()| {
+    .flat_map(move |is_news| {
         all.tidy();
-        let all = all.namespaces.state();
-        stream::iter(all.into_iter().map(|namespace| ObjectRef::from_obj(&*namespace)))
+        let mut namespaces = all.namespaces.state();
+        // That time has passed is no reason to try again what failed a moment ago.
+        namespaces.retain(|namespace| {
+            is_news || !all.is_put_off(namespace.metadata.name.as_deref().unwrap_or_default())
+        });
+        stream::iter(namespaces.into_iter().map(|namespace| ObjectRef::from_obj(&*namespace)))
     });
     let queue = select_all([touched.boxed(), received(changes).boxed(), everything.boxed()]);
     let stop = stop.shared();
@@ -269,8 +273,9 @@ async fn attempt(engine: &Arc<Engine>, namespace: Arc<Watching>) -> bool {
     false
 }
 
-fn told<T: Send + Sync + 'static>(receiver: watch::Receiver<T>) -> impl Stream<Item = ()> + Send {
-    stream::unfold(receiver, async |mut receiver| receiver.changed().await.ok().map(|()| ((), receiver)))
+/// `true` whenever there is news.
+fn told<T: Send + Sync + 'static>(receiver: watch::Receiver<T>) -> impl Stream<Item = bool> + Send {
+    stream::unfold(receiver, async |mut receiver| receiver.changed().await.ok().map(|()| (true, receiver)))
 }
 
 fn received<T: Send + 'static>(mut receiver: mpsc::UnboundedReceiver<T>) -> impl Stream<Item = T> + Send {
