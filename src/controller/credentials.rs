@@ -22,7 +22,7 @@ pub struct Credentials {
 }
 
 /// Stands for a content: the same for the same JSON, however it is written, and of no use to anybody else.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Digest([u8; 32]);
 
 impl fmt::Debug for Digest {

@@ -16,13 +16,14 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::apply::{Problem, Writer, Written};
-use super::fights::Fights;
-use super::leader::{Leadership, now};
+use super::credentials::Digest;
+use super::leader::Leadership;
 use super::metrics::{Counts, Metrics};
 use super::plan::{self, Account, Action, Foreign, Secret, Wanted, plan};
-use super::report::Reports;
+use super::report::{Reports, account_place, copy_place};
 use super::settings::{Settings, Task};
 use super::source::Current;
+use super::truce::Truce;
 use super::view::{Origin, Watched, of_account, of_secret};
 use crate::http_server::Probed;
 
@@ -75,7 +76,7 @@ pub struct Engine {
     listed: AtomicU8,
     /// Told once all kinds have been listed: who was looked at before has been put off.
     all_listed: watch::Sender<bool>,
-    fights: Mutex<Fights<(String, String)>>,
+    truce: Truce,
     /// How many came in a row, and when the next attempt is due, by namespace.
     failures: Mutex<HashMap<String, (u32, Instant)>>,
 }
@@ -106,7 +107,7 @@ impl Engine {
             reports,
             listed: AtomicU8::new(0),
             all_listed: watch::Sender::new(false),
-            fights: Mutex::default(),
+            truce: Truce::default(),
             failures: Mutex::default(),
         }
     }
@@ -193,7 +194,8 @@ impl Engine {
         name: &str,
         namespace: &Watching,
     ) -> Result<(usize, Option<Duration>), Problem> {
-        let actions = plan(&self.wanted(), &self.observe(namespace));
+        let wanted = self.wanted();
+        let actions = plan(&wanted, &self.observe(namespace));
         let (mut writes, mut again) = (0, None);
         if !actions.iter().any(|action| matches!(action, Action::ReportForeign | Action::ReportFrozen)) {
             self.reports.clear(name);
@@ -207,18 +209,20 @@ impl Engine {
                 }
                 continue;
             }
-            if let Action::AddReference { account, .. } = &action {
-                let place = (name.to_owned(), account.clone());
-                let wait = lock(&self.fights).wait(&place, now());
-                if let Some(wait) = wait {
-                    if self.reports.put_off((name, account), &self.settings.secret, wait).await {
-                        self.metrics.fight();
-                    }
-                    again = Some(again.map_or(wait, |before: Duration| before.min(wait)));
+            if let Some(wait) = self.put_off(name, wanted.content, &action).await {
+                again = Some(again.map_or(wait, |before: Duration| before.min(wait)));
+                if matches!(action, Action::AddReference { .. }) {
                     continue;
                 }
+                // What comes after the copy needs it.
+                break;
             }
             self.write(name, &action).await?;
+            match &action {
+                Action::RemoveReference { account, .. } => self.settle(name, Some(account)),
+                Action::Delete { .. } => self.settle(name, None),
+                action => self.truce.wrote(name, wanted.content, action),
+            }
             writes += 1;
         }
         Ok((writes, again))
@@ -236,13 +240,6 @@ impl Engine {
         } else {
             info!(namespace, secret = self.settings.secret.as_str(); "{what}");
         }
-        match action {
-            Action::AddReference { account, .. } => {
-                lock(&self.fights).repaired((namespace.to_owned(), account.clone()), now());
-            }
-            Action::RemoveReference { account, .. } => self.settle(namespace, account),
-            _ => {}
-        }
         let mut view = self.view();
         for written in all {
             match written {
@@ -256,11 +253,27 @@ impl Engine {
         Ok(())
     }
 
-    /// Forgets how often a reference was repaired: it was removed by us, or the account is gone, and a later one of its
-    /// name is another.
-    pub(super) fn settle(&self, namespace: &str, account: &str) {
-        lock(&self.fights).settle(&(namespace.to_owned(), account.to_owned()));
-        self.reports.clear(&format!("{namespace}/{account}"));
+    /// For how long a write is left undone, because somebody undoes it again and again.
+    async fn put_off(&self, namespace: &str, content: Option<Digest>, action: &Action) -> Option<Duration> {
+        let wait = self.truce.wait(namespace, content, action)?;
+        let secret = &self.settings.secret;
+        let (over, is_news) = match action {
+            Action::AddReference { account, .. } => {
+                ("account", self.reports.reference_put_off((namespace, account), secret, wait).await)
+            }
+            _ => ("copy", self.reports.copy_put_off((namespace, secret), wait).await),
+        };
+        if is_news {
+            self.metrics.fight(over);
+        }
+        Some(wait)
+    }
+
+    /// There is nothing to fight over any more, in a namespace's account or its copy.
+    pub(super) fn settle(&self, namespace: &str, account: Option<&str>) {
+        self.truce.settle(namespace, account);
+        self.reports
+            .clear(&account.map_or_else(|| copy_place(namespace), |name| account_place(namespace, name)));
     }
 
     /// When to look again after a problem.
@@ -298,7 +311,7 @@ impl Engine {
 
     /// Forgets what is of no use any more.
     pub(super) fn tidy(&self) {
-        lock(&self.fights).forget(now());
+        self.truce.tidy();
         let gone = |name: &str| self.namespaces.get(&ObjectRef::new(name)).is_none();
         lock(&self.failures).retain(|namespace, _| !gone(namespace));
         self.reports.keep(|namespace| !gone(namespace));

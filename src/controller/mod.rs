@@ -13,5 +13,6 @@ pub mod report;
 pub mod run;
 pub mod settings;
 pub mod source;
+pub mod truce;
 pub mod view;
 pub mod watches;

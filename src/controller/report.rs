@@ -12,6 +12,18 @@ use super::leader::Leadership;
 use super::plan::{Action, Secret};
 use super::repeats::Repeats;
 
+/// An account, as a place of which something is said.
+#[must_use]
+pub fn account_place(namespace: &str, account: &str) -> String {
+    format!("{namespace}/{account}")
+}
+
+/// The copy of a namespace over which there is a fight, likewise. No account has such a name.
+#[must_use]
+pub fn copy_place(namespace: &str) -> String {
+    format!("{namespace}/*")
+}
+
 /// Tells of obstacles, and remembers of which.
 pub struct Reports {
     recorder: Recorder,
@@ -59,9 +71,27 @@ impl Reports {
         }
     }
 
+    /// A copy is changed or deleted again and again, and not written for so long: whether that is news.
+    pub async fn copy_put_off(&self, (namespace, secret): (&str, &str), wait: Duration) -> bool {
+        if !self.is_news(copy_place(namespace), "fight") {
+            return false;
+        }
+        let seconds = wait.as_secs() + 1;
+        let note =
+            format!("the copy is changed or deleted again and again: it is written again in {seconds} s");
+        warn!(namespace, secret; "{note}");
+        self.publish("SecretConflict", "Wait", &note, ("Secret", namespace, secret), None).await;
+        true
+    }
+
     /// A reference is removed again and again, and not added for so long: whether that is news.
-    pub async fn put_off(&self, (namespace, account): (&str, &str), secret: &str, wait: Duration) -> bool {
-        if !self.is_news(format!("{namespace}/{account}"), "fight") {
+    pub async fn reference_put_off(
+        &self,
+        (namespace, account): (&str, &str),
+        secret: &str,
+        wait: Duration,
+    ) -> bool {
+        if !self.is_news(account_place(namespace, account), "fight") {
             return false;
         }
         let seconds = wait.as_secs();

@@ -293,6 +293,9 @@ fn watch_namespaces(
         .reflect(writer)
         .inspect(move |event| match event {
             Ok(Event::InitDone) => engine.listed(Kind::Namespaces),
+            Ok(Event::Delete(namespace)) => {
+                engine.settle(namespace.metadata.name.as_deref().unwrap_or_default(), None);
+            }
             Ok(_) => {}
             Err(error) => complain(&mut complaints, "Namespaces", error),
         })
@@ -314,7 +317,7 @@ async fn watch_accounts(engine: &Arc<Engine>, changed: &mpsc::UnboundedSender<Ob
     let seen = accounts.map(|event| event.map(|event| each(event, of_account)));
     let see = |view: &mut View, event: Event<Seen<Account>>| {
         if let Event::Delete(seen) = &event {
-            engine.settle(&seen.namespace, &seen.name);
+            engine.settle(&seen.namespace, Some(&seen.name));
         }
         view.accounts.see(event)
     };

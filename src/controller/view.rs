@@ -9,7 +9,7 @@ use kube::runtime::watcher::Event;
 use zeroize::Zeroize as _;
 
 use super::credentials::{Digest, KEY};
-use super::plan::{Account, Owner, Secret};
+use super::plan::{Account, Notes, Owner, Secret};
 
 /// The label of what is ours; its value is [`OURS`].
 pub const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
@@ -21,6 +21,8 @@ pub const PREDECESSOR: &str = "imagepullsecret-patcher";
 pub const FIELD_MANAGER: &str = "pullgate";
 /// What kubectl notes of an object that it applies: all of it, credentials too.
 pub const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
+/// The annotation of a ServiceAccount that names the references that were added to it, separated by commas.
+pub const NOTES: &str = "pullgate/references";
 /// The type of a pull secret.
 pub const TYPE: &str = "kubernetes.io/dockerconfigjson";
 
@@ -222,6 +224,9 @@ fn owner(metadata: &ObjectMeta, (namespace, name): (&str, &str), origin: &Origin
 pub fn of_account(mut account: ServiceAccount) -> Seen<Account> {
     let (namespace, name, resource_version) = place(&mut account.metadata);
     let references = account.image_pull_secrets.unwrap_or_default().into_iter();
+    let annotations = account.metadata.annotations.unwrap_or_default();
+    let names = annotations.get(NOTES).into_iter().flat_map(|names| names.split(','));
+    let names = names.filter(|name| !name.is_empty()).map(str::to_owned).collect();
     let fact = Account {
         name: name.clone(),
         resource_version,
@@ -229,6 +234,7 @@ pub fn of_account(mut account: ServiceAccount) -> Seen<Account> {
         references: references
             .map(|reference| Some(reference.name).filter(|name| !name.is_empty()))
             .collect(),
+        notes: Notes { names, annotated: !annotations.is_empty() },
     };
     Seen { namespace, name, fact }
 }
