@@ -46,6 +46,14 @@ typed() {
   (cd "$scratch/work" && printf '%s\n' "$1" | sed 's/^/  $ /' && bash -euo pipefail -c "$1") || die "typed as documented, this failed: $1"
 }
 
+# clear_away: what cases leave that were chosen without the one that uninstalls.
+clear_away() {
+  kubectl delete mutatingwebhookconfiguration pullgate --ignore-not-found
+  kubectl delete namespace pullgate --ignore-not-found
+  kubectl delete clusterrole,clusterrolebinding -l app.kubernetes.io/part-of=pullgate --ignore-not-found
+  rm -rf "$scratch/work/generated"
+}
+
 # --- looking -----------------------------------------------------------------------------------------
 
 # pod IMAGE: a Pod that nobody will schedule, for real Pods by the thousand are not what is tested.

@@ -142,7 +142,7 @@ node_environment() {
 
 start_registry() {
   mkdir registry
-  htpasswd -Bbn $registry_user $registry_password >registry/htpasswd
+  set_registry_password $registry_password
   cat >registry/config.yml <<YAML
 version: 0.1
 log: {level: warn}
@@ -153,6 +153,13 @@ YAML
   start docker-registry serve "$dir/registry/config.yml"
   # Asked without a password it refuses, and is up.
   wait_for docker-registry 30 "answer of the registry" "${enter[@]}" bash -c ": <>/dev/tcp/${registry_address/://}"
+}
+
+# set_registry_password PASSWORD: what the registry wants from now on. It reads the file again when that is newer.
+set_registry_password() {
+  printf %s "$1" >"$dir/registry/password"
+  htpasswd -iBn "$registry_user" <<<"$1" >"$dir/registry/htpasswd.new"
+  mv "$dir/registry/htpasswd.new" "$dir/registry/htpasswd"
 }
 
 configure_containerd() {
@@ -209,7 +216,7 @@ push_image() {
   local name=${2:-${1#localhost/}}
   local file=$dir/push.log
   buildah_ push --quiet --tls-verify=false \
-    --creds "$registry_user:$registry_password" "$1" "docker://$registry_address/$name" >"$file" 2>&1 || {
+    --creds "$registry_user:$(cat "$dir/registry/password")" "$1" "docker://$registry_address/$name" >"$file" 2>&1 || {
     cat "$file" >&2
     fail "'$1' could not be pushed: is it among those of 'eval \"\$(scripts/cluster env)\"; buildah images'?"
   }
@@ -231,6 +238,8 @@ make_cgroups() {
       done 2>/dev/null
     fi
     mkdir -p "$hierarchy/$cgroup_name"
+    # v1: the share that kubelet gives to all Pods together, which counts one level below this one.
+    [[ ! -e $hierarchy/$cgroup_name/cpu.shares ]] || echo $((1024 * $(nproc))) >"$hierarchy/$cgroup_name/cpu.shares"
   done < <(cgroup_hierarchies)
 }
 
