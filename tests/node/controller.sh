@@ -212,6 +212,8 @@ case_controller_alone() { # without admission: Pods run, or were earlier than th
   done
   measured "controller alone: Pods that were made before the reference" "${#early[@]} of 10, and stay in ImagePullBackOff"
   [[ ! -s $scratch/took ]] || measured "controller alone: from kubectl apply to Running, for the others" "$(spread <"$scratch/took")"
+  # It takes a while.
+  kubectl get namespaces -o name | grep -e /burst- -e /busy- -e /restart- | xargs kubectl delete --wait=false >/dev/null
   for name in ${early[@]+"${early[@]}"}; do
     until_ok 60 "ImagePullBackOff in $name" backs_off "$name"
     kubectl -n "$name" rollout restart deployment/app >/dev/null
@@ -238,7 +240,6 @@ case_controller_uninstall() { # the documented commands take back copies and ref
   typed "$(documented docs/pull-secrets.md Uninstall)"
   [[ -z $(copies image-pull-secret) ]] || die "copies are left in: $(copies image-pull-secret)"
   [[ -z $(references image-pull-secret) ]] || die "references are left on: $(references image-pull-secret)"
-  kubectl delete namespace {fresh,alone}-{1..10} burst-{1..20} >/dev/null
-  kubectl get namespaces -o name | grep -e /busy- -e /restart- | xargs kubectl delete >/dev/null
+  kubectl get namespaces -o name | grep -e /fresh- -e /alone- -e /burst- -e /busy- -e /restart- | xargs kubectl delete >/dev/null
   nothing_left
 }

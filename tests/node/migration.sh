@@ -33,6 +33,7 @@ serves() {
   kubectl -n "$1" wait --for=condition=Ready pod/app --timeout=60s
   pulls "$1 "
   ((failed_pulls == 0)) || die "a pull failed: $(cat "$scratch/pulls")"
+  kubectl -n "$1" delete pod app --now
 }
 served() { copies "$2" | grep -x "$1" && references "$2" | grep -x "$1/default"; }
 

@@ -10,6 +10,8 @@
 
 pod_range=10.88.0.0/16
 node_address=10.88.0.1 # of the bridge that Pods are attached to
+# Likewise. A bridge without one takes that of a Pod, and another when Pods come and go: for seconds, what others send is lost.
+node_mac=02:00:0a:58:00:01
 registry_address=127.0.0.1:5000
 registry_name=registry.example # what images are called
 registry_user=puller
@@ -98,13 +100,13 @@ make_node() {
     done
     ip link set lo up
     ip address add "$4/32" dev lo
-    ip link add pods0 type bridge
+    ip link add pods0 address "$5" type bridge
     ip address add "$1" dev pods0
     ip link set pods0 up
     trap exit TERM
     touch "$2/node.ready"
     while :; do sleep 86400 & wait $!; done # as the first process it also buries those whose parents are gone
-  ' node "$node_address/${pod_range#*/}" "$dir" "$node_settings" "$api_service_ip"
+  ' node "$node_address/${pod_range#*/}" "$dir" "$node_settings" "$api_service_ip" "$node_mac"
   wait_for node 20 "namespaces" test -e "$dir/node.ready"
   enter_node
 
@@ -280,6 +282,7 @@ imageGCLowThresholdPercent: 99
 maxPods: 250
 kubeAPIQPS: 500
 kubeAPIBurst: 1000
+registryPullQPS: 0
 YAML
 }
 
