@@ -1,6 +1,6 @@
 # shellcheck shell=bash
 # The cases of the controller of pull secrets: they come after those of cases.sh, and need nothing of what these leave.
-# The first installs; sourced by tests/node/run.
+# The first two make what the others find; sourced by tests/node/run.
 # shellcheck disable=SC2154 # variables of tests/node/run and lib.sh
 
 # --- what these cases are made of --------------------------------------------------------------------
@@ -43,14 +43,15 @@ YAML
 }
 app_runs() { kubectl -n "$1" rollout status deployment/app --timeout=60s >/dev/null || die "the Pod of $1 does not run in a minute"; }
 
-# pulls PREFIX: what the kubelet tells of namespaces whose names begin so. Sets `pulled`, the images that it pulled, and
-# `failed_pulls`, the attempts that failed, were put off, or lacked the Secret.
+# pulls PREFIX: what the kubelet tells of namespaces whose names begin so. Sets `pulled`, the images that it pulled, `refused`,
+# the attempts that failed, and `failed_pulls`, these and whatever else says that something is amiss.
 pulls() {
   kubectl get events --all-namespaces -o jsonpath='{range .items[*]}{.metadata.namespace} {.reason} {.count} {.message}{"\n"}{end}' | grep "^$1" >"$scratch/pulls"
-  read -r pulled failed_pulls < <(awk '
+  read -r pulled refused failed_pulls < <(awk '
     $2 == "Pulled" { pulled += $3 }
+    /Failed to pull image/ { refused += $3 }
     $2 == "Failed" || $2 == "BackOff" || $2 == "FailedToRetrieveImagePullSecret" { failed += $3 }
-    END { print pulled + 0, failed + 0 }' "$scratch/pulls")
+    END { print pulled + 0, refused + 0, failed + 0 }' "$scratch/pulls")
 }
 pulled() { pulls "$1"; ((pulled >= $2)); }
 
@@ -97,9 +98,10 @@ copies() { kubectl get secrets --all-namespaces --field-selector "metadata.name=
 copied_everywhere() { [[ $(copies "$1" | sort) == $(kubectl get namespaces -o jsonpath='{range .items[*]}{.metadata.name}{"\n"}{end}' | sort) ]]; }
 # references SECRET: the accounts that have one.
 references() { kubectl get serviceaccounts --all-namespaces -o jsonpath='{range .items[*]}{.metadata.namespace}/{.metadata.name} {.imagePullSecrets[*].name} {"\n"}{end}' | awk -v name="$1" 'index($0 " ", " " name " ") { print $1 }'; }
+# served NAMESPACE SECRET
+served() { copies "$2" | grep -x "$1" && references "$2" | grep -x "$1/default"; }
 # Whether the webhook gives an account the reference that is taken from it.
 accounts_are_admitted() { [[ $(kubectl -n load patch serviceaccount default --type merge --patch '{"imagePullSecrets": null}' --dry-run=server -o jsonpath='{.imagePullSecrets[*].name}') == "$1" ]]; }
-accounts_pass() { accounts_are_admitted ''; }
 
 # --- webhook and controller --------------------------------------------------------------------------
 
@@ -195,51 +197,68 @@ case_controller_restart() { # kubectl rollout restart: the Lease is handed over,
 }
 leader() { kubectl -n pullgate get lease pullgate-controller -o jsonpath='{.spec.holderIdentity}'; }
 
-case_controller_alone() { # without admission: Pods run, or were earlier than the reference and run when created again
+case_controller_alone() { # without admission: Pods run, or were earlier than the reference and run once they are created again
   local name start early=()
   typed "$(documented docs/install.md Disable 1)"
-  until_ok 10 "accounts that pass unchanged" accounts_pass
+  until_ok 10 "accounts that pass unchanged" accounts_are_admitted ''
+  # It takes a while.
+  delete_namespaces '(burst|busy|restart)-.*' --wait=false
+  a_pod_is_earlier
+
   : >"$scratch/took"
   for name in alone-{1..10}; do
     start=$(now)
     new_apps "$name"
-    until_ok 60 "a Pod of $name that runs or fails to pull" runs_or_fails "$name"
-    if [[ $outcome == Running ]]; then
+    until_ok 60 "a Pod of $name that runs, or is earlier than the reference" runs_or_fails "$name"
+    if [[ $outcome == runs ]]; then
       echo $(($(now) - start)) >>"$scratch/took"
     else
       early+=("$name")
     fi
   done
-  measured "controller alone: Pods that were made before the reference" "${#early[@]} of 10, and stay in ImagePullBackOff"
-  [[ ! -s $scratch/took ]] || measured "controller alone: from kubectl apply to Running, for the others" "$(spread <"$scratch/took")"
-  # It takes a while.
-  kubectl get namespaces -o name | grep -e /burst- -e /busy- -e /restart- | xargs kubectl delete --wait=false >/dev/null
-  for name in ${early[@]+"${early[@]}"}; do
-    until_ok 60 "ImagePullBackOff in $name" backs_off "$name"
-    kubectl -n "$name" rollout restart deployment/app >/dev/null
-    app_runs "$name"
-  done
+  measured "controller alone: Pods that were earlier than the reference" "${#early[@]} of 10"
+  [[ ! -s $scratch/took ]] || measured "controller alone: from kubectl apply to Running, the others" "$(spread <"$scratch/took")"
+  for name in ${early[@]+"${early[@]}"}; do created_again "$name"; done
   [[ $(writes_of_controller serviceaccounts alone-) == 10 ]] || die "the controller made $(writes_of_controller serviceaccounts alone-) writes to 10 accounts"
   typed "$(documented docs/install.md Disable 2)"
   until_ok 10 "references on new accounts" accounts_are_admitted image-pull-secret
+}
+# What becomes of such a Pod, for sure: the controller comes when it is there.
+a_pod_is_earlier() {
+  local before
+  kubectl -n pullgate scale deployment/pullgate-controller --replicas=0
+  kubectl -n pullgate wait --for=delete pods -l app.kubernetes.io/component=controller --timeout=60s
+  new_apps early-1
+  until_ok 60 "a Pod that fails to pull" runs_or_fails early-1
+  [[ $outcome == early ]] || die "it runs without a reference"
+  kubectl -n pullgate scale deployment/pullgate-controller --replicas=2
+  until_ok 60 "copy and reference" served early-1 image-pull-secret
+  pulls "early-1 "
+  before=$refused
+  until_ok 60 "another failure" fails_again early-1 "$before"
+  created_again early-1
+  measured "controller alone: a Pod that is earlier than the reference" "fails to pull again; created again, it runs"
+}
+fails_again() { pulls "$1 "; ((refused > $2)) && runs_or_fails "$1" && [[ $outcome == early ]]; }
+created_again() {
+  kubectl -n "$1" rollout restart deployment/app >/dev/null
+  app_runs "$1"
 }
 # runs_or_fails NAMESPACE: sets `outcome`. Only a Pod without the reference may fail.
 runs_or_fails() {
   local seen
   seen=$(kubectl -n "$1" get pods -o jsonpath='{.items[0].status.phase} {.items[0].status.containerStatuses[0].state.waiting.reason} {.items[0].spec.imagePullSecrets[*].name}')
   case $seen in
-    "Running "*) outcome=Running ;;
+    "Running "*) outcome=runs ;;
     "Pending ErrImagePull " | "Pending ImagePullBackOff ") outcome=early ;;
     *) return 1 ;;
   esac
 }
-# The second time it was refused, when Secret and reference had long been there.
-backs_off() { pulls "$1 "; ((failed_pulls > 3)) && [[ $(references image-pull-secret) == *"$1/default"* ]]; }
 
 case_controller_uninstall() { # the documented commands take back copies and references, and leave nothing
   typed "$(documented docs/pull-secrets.md Uninstall)"
   [[ -z $(copies image-pull-secret) ]] || die "copies are left in: $(copies image-pull-secret)"
   [[ -z $(references image-pull-secret) ]] || die "references are left on: $(references image-pull-secret)"
-  kubectl get namespaces -o name | grep -e /fresh- -e /alone- -e /burst- -e /busy- -e /restart- | xargs kubectl delete >/dev/null
+  delete_namespaces '(fresh|burst|busy|restart|early|alone)-.*'
   nothing_left
 }

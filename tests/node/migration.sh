@@ -35,7 +35,6 @@ serves() {
   ((failed_pulls == 0)) || die "a pull failed: $(cat "$scratch/pulls")"
   kubectl -n "$1" delete pod app --now
 }
-served() { copies "$2" | grep -x "$1" && references "$2" | grep -x "$1/default"; }
 
 # cgroup_memory: of the container in which pullgate runs, in MiB: how much it may have, and the most that it had.
 cgroup_memory() {
