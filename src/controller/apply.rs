@@ -11,12 +11,12 @@ use serde_json::{Value, json};
 use tokio::time::timeout;
 use zeroize::Zeroize as _;
 
-use super::copies::{LAST_APPLIED, Marks};
+use super::copies::Marks;
 use super::credentials::{Credentials, KEY};
 use super::leader::{Leadership, WRITE_PATIENCE};
-use super::plan::Action;
+use super::plan::{Action, Notes};
 use super::resource::OWNER_UID;
-use super::view::{FIELD_MANAGER, MANAGED_BY, OURS, PREDECESSOR, TYPE, encoded};
+use super::view::{FIELD_MANAGER, LAST_APPLIED, MANAGED_BY, NOTES, OURS, PREDECESSOR, TYPE, encoded};
 use crate::api_server::said;
 
 /// Why an action was not carried out.
@@ -26,7 +26,7 @@ pub enum Problem {
     #[error("another replica leads")]
     NotLeading,
     /// Things are not as they were seen, which the watches will tell.
-    #[error("changed meanwhile: {0}")]
+    #[error("changed meanwhile, or refused: {0}")]
     Conflict(String),
     /// It failed.
     #[error("{message}")]
@@ -112,20 +112,20 @@ impl Writer<'_> {
                 self.delete(&secrets, uid, resource_version).await?;
                 vec![Written::NoSecret]
             }
-            Action::AddReference { account, resource_version, list } => {
+            Action::AddReference { account, resource_version, list, notes } => {
                 let entry = json!({"name": self.secret});
                 let add = if *list {
                     json!({"op": "add", "path": "/imagePullSecrets/-", "value": entry})
                 } else {
                     json!({"op": "add", "path": "/imagePullSecrets", "value": [entry]})
                 };
-                self.patch_account(namespace, account, resource_version, vec![add]).await?
+                self.patch_account(namespace, account, resource_version, vec![add, note(notes)]).await?
             }
-            Action::RemoveReference { account, resource_version, places } => {
+            Action::RemoveReference { account, resource_version, places, notes } => {
                 let remove =
                     |place: &usize| json!({"op": "remove", "path": format!("/imagePullSecrets/{place}")});
-                self.patch_account(namespace, account, resource_version, places.iter().map(remove).collect())
-                    .await?
+                let edits = places.iter().map(remove).chain(notes.as_ref().map(note)).collect();
+                self.patch_account(namespace, account, resource_version, edits).await?
             }
             Action::ReportForeign | Action::ReportFrozen => Vec::new(),
         };
@@ -222,6 +222,17 @@ impl Writer<'_> {
                 retry_after: None,
             }),
         }
+    }
+}
+
+/// Writes down which references are ours.
+fn note(notes: &Notes) -> Value {
+    let path = format!("/metadata/annotations/{}", NOTES.replace('/', "~1"));
+    let names = notes.names.iter().map(String::as_str).collect::<Vec<_>>().join(",");
+    match (notes.annotated, names.is_empty()) {
+        (false, _) => json!({"op": "add", "path": "/metadata/annotations", "value": {NOTES: names}}),
+        (true, false) => json!({"op": "add", "path": path, "value": names}),
+        (true, true) => json!({"op": "remove", "path": path}),
     }
 }
 

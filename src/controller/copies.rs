@@ -8,12 +8,9 @@ use kube::Resource as _;
 
 use super::plan::{Owner, Secret};
 use super::resource::{ImagePullSecret, OWNER_UID, TargetSecret};
-use super::view::{MANAGED_BY, OURS, PREDECESSOR, Seen, Versioned, facts};
+use super::view::{LAST_APPLIED, MANAGED_BY, OURS, PREDECESSOR, Seen, Versioned, facts, is_noted};
 
 type Map = BTreeMap<String, String>;
-
-/// Where kubectl keeps what it applied last: the content of before.
-pub const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 
 /// The annotation of a copy that tells which of its credentials came from which source, and when they expire. By it they
 /// outlive the process, where a source fails.
@@ -89,6 +86,7 @@ impl Marks {
         all(&self.labels, &copy.labels)
             && all(&self.annotations, &copy.annotations)
             && copy.owners.contains(&self.uid)
+            && !copy.noted
     }
 }
 
@@ -99,6 +97,7 @@ pub struct Copy {
     labels: Map,
     annotations: Map,
     owners: Vec<String>,
+    noted: bool,
 }
 
 impl Versioned for Copy {
@@ -134,6 +133,7 @@ impl Copy {
 /// What is kept of a Secret; its content is wiped.
 #[must_use]
 pub fn of_copy(mut secret: ApiSecret) -> Seen<Copy> {
+    let noted = is_noted(&secret.metadata);
     let take = |map: &mut Option<Map>| map.take().unwrap_or_default();
     let (labels, mut annotations) =
         (take(&mut secret.metadata.labels), take(&mut secret.metadata.annotations));
@@ -142,5 +142,5 @@ pub fn of_copy(mut secret: ApiSecret) -> Seen<Copy> {
     let owners = owners.into_iter().map(|owner| owner.uid).collect();
     // Whose it is depends on who asks.
     let Seen { namespace, name, fact } = facts(secret, Owner::Somebody);
-    Seen { namespace, name, fact: Copy { secret: fact, labels, annotations, owners } }
+    Seen { namespace, name, fact: Copy { secret: fact, labels, annotations, owners, noted } }
 }

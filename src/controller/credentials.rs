@@ -21,7 +21,7 @@ pub struct Credentials {
 }
 
 /// Stands for a content: the same for the same JSON, however it is written, and of no use to anybody else.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Digest([u8; 32]);
 
 impl fmt::Debug for Digest {
@@ -103,7 +103,12 @@ mod tests {
     fn what_docker_login_writes_is_taken() {
         for json in [
             r#"{"auths":{"r.example":{"auth":"dTpw"}}}"#,
+            r#"{"auths":{"r.example":{"auth":"dTpwdw=="}}}"#,
+            r#"{"auths":{"r.example":{"auth":"dTpwdw"}}}"#,
+            r#"{"auths":{"r.example":{"auth":"dTpwdx"}}}"#,
+            r#"{"auths":{"r.example":{"auth":"dTpw\r\ndw==\n"}}}"#,
             r#"{"auths":{"r.example":{"username":"u","password":"p","email":"e@x"}},"other":[1]}"#,
+            r#"{"auths":{"r.example":{"username":"u","password":"p","email":null}}}"#,
             r#"{"auths":{"r.example":{"identitytoken":"t","auth":""}}}"#,
             r#"{"auths":{"r.example":{}}}"#,
         ] {
@@ -123,6 +128,11 @@ mod tests {
             (r#"{"auths":{"r.example":"hunter2"}}"#, r#"the entry of "r.example" is not an object"#),
             (r#"{"auths":{"r.example":{"auth":"hunter2!"}}}"#, r#"`auth` of "r.example" is not base64"#),
             (r#"{"auths":{"r.example":{"auth":"aHVudGVyMg=="}}}"#, r#"`auth` of "r.example" is not base64"#),
+            (r#"{"auths":{"r.example":{"auth":"dTpwdw="}}}"#, r#"`auth` of "r.example" is not base64"#),
+            (
+                r#"{"auths":{"r.example":{"username":"hunter2","password":2}}}"#,
+                r#"`password` of "r.example" is not a string"#,
+            ),
             (r#"{"auths":{"r.example":{"auth":12}}}"#, r#"`auth` of "r.example" is not base64"#),
         ] {
             let error = read(json).unwrap_err();

@@ -11,22 +11,22 @@ use kube::core::PartialObjectMeta;
 use kube::runtime::controller::Action as Next;
 use kube::runtime::reflector::{ObjectRef, Store};
 use kube::{Api, Client};
-use log::{debug, info, warn};
+use log::{Level, info, log, warn};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::apply::{Problem, Writer, Written};
 use super::distributions::Distribution;
-use super::fights::Fights;
-use super::leader::{Leadership, now};
+use super::leader::Leadership;
 use super::metrics::{Counts, Metrics};
 use super::outcomes::Outcome;
 use super::plan::{self, Account, Action, Foreign, Secret, Wanted, plan};
-use super::report::{Reports, account_place, secret_place};
+use super::report::{Reports, account_place, fight_place, secret_place};
 use super::resource::CredentialsReference;
 use super::resources::{Resources, Work};
 use super::settings::{self, Settings};
 use super::source::Current;
+use super::truce::Truce;
 use super::view::{Origin, Watched, of_account, of_secret};
 use crate::http_server::Probed;
 use crate::names::Names;
@@ -38,6 +38,8 @@ const BACKOFF: (Duration, Duration) = (Duration::from_millis(250), Duration::fro
 
 /// Before a Secret that is in the way, and not watched, is looked at again.
 const FOREIGN_PAUSE: Duration = Duration::from_mins(1);
+/// So many conflicts in a row are none: the watches would have told long ago. A policy's refusal has the status of one.
+const CONFLICTS: u32 = 5;
 
 /// A namespace as it is watched: without what is of no use here.
 pub type Watching = PartialObjectMeta<Namespace>;
@@ -89,10 +91,9 @@ pub struct Engine {
     listed: AtomicU8,
     /// Told once all kinds have been listed: who was looked at before has been put off.
     all_listed: watch::Sender<bool>,
-    /// By namespace, account and Secret.
-    fights: Mutex<Fights<(String, String, String)>>,
-    /// How many came in a row, by namespace.
-    failures: Mutex<HashMap<String, u32>>,
+    truce: Truce,
+    /// How many came in a row, and when the next attempt is due, by namespace.
+    failures: Mutex<HashMap<String, (u32, Instant)>>,
 }
 
 /// A panic elsewhere has left nothing half done: each of these is one map.
@@ -122,7 +123,7 @@ impl Engine {
             reports,
             listed: AtomicU8::new(0),
             all_listed: watch::Sender::new(false),
-            fights: Mutex::default(),
+            truce: Truce::default(),
             failures: Mutex::default(),
         }
     }
@@ -332,18 +333,20 @@ impl Engine {
                 again = task.copy_of.is_some().then_some(FOREIGN_PAUSE);
                 continue;
             }
-            if let Action::AddReference { account, .. } = &action {
-                let place = (name.to_owned(), account.clone(), secret.clone());
-                let wait = lock(&self.fights).wait(&place, now());
-                if let Some(wait) = wait {
-                    if self.reports.put_off((name, account), secret, wait).await {
-                        self.metrics.fight();
-                    }
-                    again = Some(again.map_or(wait, |before: Duration| before.min(wait)));
+            if let Some(wait) = self.put_off(name, &task.wanted, &action).await {
+                again = Some(again.map_or(wait, |before: Duration| before.min(wait)));
+                if matches!(action, Action::AddReference { .. }) {
                     continue;
                 }
+                // What comes after the copy needs it.
+                break;
             }
             self.write(name, task, &action).await?;
+            match &action {
+                Action::RemoveReference { account, .. } => self.settle(name, Some(account), Some(secret)),
+                Action::Delete { .. } => self.settle(name, None, Some(secret)),
+                action => self.truce.wrote(name, &task.wanted, action),
+            }
             writes += 1;
         }
         Ok((writes, again, obstacle))
@@ -385,14 +388,6 @@ impl Engine {
         } else {
             info!(namespace, secret; "{what}");
         }
-        match action {
-            Action::AddReference { account, .. } => {
-                let place = (namespace.to_owned(), account.clone(), secret.to_owned());
-                lock(&self.fights).repaired(place, now());
-            }
-            Action::RemoveReference { account, .. } => self.settle(namespace, account, Some(secret)),
-            _ => {}
-        }
         for written in all {
             match (written, marks) {
                 (Written::Account(account), _) => self.view().accounts.written(of_account(*account)),
@@ -407,43 +402,69 @@ impl Engine {
         Ok(())
     }
 
-    /// Forgets how often a reference was repaired: it was removed by us, or the account is gone, and a later one of its
-    /// name is another.
-    pub(super) fn settle(&self, namespace: &str, account: &str, secret: Option<&str>) {
-        lock(&self.fights).settle(|(of, name, reference)| {
-            of == namespace && name == account && secret.is_none_or(|secret| secret == reference)
-        });
-        self.reports.clear(&account_place(namespace, account));
+    /// For how long a write is left undone, because somebody undoes it again and again.
+    async fn put_off(&self, namespace: &str, wanted: &Wanted, action: &Action) -> Option<Duration> {
+        let wait = self.truce.wait(namespace, wanted, action)?;
+        let secret = wanted.secret.as_str();
+        let (over, is_news) = match action {
+            Action::AddReference { account, .. } => {
+                ("account", self.reports.reference_put_off((namespace, account), secret, wait).await)
+            }
+            _ => ("copy", self.reports.copy_put_off((namespace, secret), wait).await),
+        };
+        if is_news {
+            self.metrics.fight(over);
+        }
+        Some(wait)
+    }
+
+    /// There is nothing to fight over any more, in a namespace's account or its copies: one of them, or all.
+    pub(super) fn settle(&self, namespace: &str, account: Option<&str>, secret: Option<&str>) {
+        self.truce.settle(namespace, account, secret);
+        match (account, secret) {
+            (Some(account), _) => self.reports.clear(&account_place(namespace, account)),
+            (None, Some(secret)) => self.reports.clear(&fight_place(namespace, secret)),
+            // What was said of a namespace is forgotten with it.
+            (None, None) => {}
+        }
     }
 
     /// When to look again after a problem.
     pub(super) fn again(&self, namespace: &Watching, problem: &Problem) -> Next {
         let name = namespace.metadata.name.clone().unwrap_or_default();
-        let failures = {
-            let mut failures = lock(&self.failures);
-            let count = failures.entry(name.clone()).or_default();
-            *count = count.saturating_add(1);
-            *count
-        };
+        let mut all = lock(&self.failures);
+        let (failures, due) = all.entry(name.clone()).or_insert((0, Instant::now()));
+        *failures = failures.saturating_add(1);
+        let failures = *failures;
         let (first, most) = BACKOFF;
         // Namespaces that failed together do not come back together.
         let spread =
             f64::from(name.bytes().fold(0_u8, |sum, byte| sum.wrapping_mul(31).wrapping_add(byte))) / 512.0;
         let backoff = (first * 2_u32.saturating_pow(failures.min(12) - 1)).min(most).mul_f64(1.0 + spread);
         match problem {
-            Problem::NotLeading => return Next::await_change(),
-            Problem::Conflict(what) => debug!(namespace = name.as_str(); "{what}"),
+            Problem::NotLeading => Next::await_change(),
+            Problem::Conflict(what) => {
+                let level = if failures < CONFLICTS { Level::Debug } else { Level::Warn };
+                log!(level, namespace = name.as_str(), failures; "{what}");
+                Next::requeue(backoff)
+            }
             Problem::Failed { message, retry_after } => {
                 warn!(namespace = name.as_str(), failures; "{message}");
-                return Next::requeue(backoff.max(retry_after.unwrap_or_default()));
+                let wait = backoff.max(retry_after.unwrap_or_default());
+                *due = Instant::now() + wait;
+                Next::requeue(wait)
             }
         }
-        Next::requeue(backoff)
+    }
+
+    /// Whether a failure is to be followed by a pause that has not ended.
+    pub(super) fn is_put_off(&self, namespace: &str) -> bool {
+        lock(&self.failures).get(namespace).is_some_and(|(_, due)| *due > Instant::now())
     }
 
     /// Forgets what is of no use any more.
     pub(super) fn tidy(&self) {
-        lock(&self.fights).forget(now());
+        self.truce.tidy();
         let gone = |name: &str| self.namespaces.get(&ObjectRef::new(name)).is_none();
         lock(&self.failures).retain(|namespace, _| !gone(namespace));
         self.reports.keep(|namespace| !gone(namespace));

@@ -5,7 +5,8 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use base64::alphabet;
+use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig, NO_PAD, PAD, STANDARD};
 use serde_json::value::RawValue;
 use zeroize::Zeroizing;
 
@@ -49,6 +50,9 @@ pub enum BadCredentials {
     /// A registry's entry has another shape.
     #[error("`{0}`: `auths`: the entry of {1:?} is not an object")]
     NoEntry(&'static str, String),
+    /// A registry's user or password is no text; for a kubelet, the whole content is none then.
+    #[error("`{0}`: `auths`: `{2}` of {1:?} is not a string")]
+    NoText(&'static str, String, &'static str),
     /// A registry's `auth` cannot be used.
     #[error("`{0}`: `auths`: `auth` of {1:?} is not base64 of user:password")]
     BadAuth(&'static str, String),
@@ -110,6 +114,12 @@ impl Entries {
         let mut entries = Self::default();
         for (registry, entry) in auths {
             let entry = object(entry).ok_or_else(|| BadCredentials::NoEntry(key, named(&registry)))?;
+            for part in ["username", "password", "email"] {
+                if entry.get(part).is_some_and(|value| value.get() != "null" && !value.get().starts_with('"'))
+                {
+                    return Err(BadCredentials::NoText(key, named(&registry), part));
+                }
+            }
             let entry = complete(&entry).ok_or_else(|| BadCredentials::BadAuth(key, named(&registry)))?;
             entries.auths.insert(registry.into_owned(), entry);
         }
@@ -212,9 +222,17 @@ fn text(json: &RawValue) -> Option<Zeroizing<String>> {
     serde_json::from_str(json.get()).map(Zeroizing::new).ok()
 }
 
+/// As a kubelet reads it: padded or not, and as lenient as Go is about line breaks and bits that are left over.
 fn is_user_and_password(auth: &RawValue) -> bool {
-    let Some(auth) = text(auth) else { return false };
-    STANDARD.decode(auth.as_bytes()).map(Zeroizing::new).is_ok_and(|decoded| decoded.contains(&b':'))
+    const fn lenient(config: GeneralPurposeConfig) -> GeneralPurpose {
+        GeneralPurpose::new(&alphabet::STANDARD, config.with_decode_allow_trailing_bits(true))
+    }
+    const PADDED: GeneralPurpose = lenient(PAD);
+    const UNPADDED: GeneralPurpose = lenient(NO_PAD);
+    let Some(mut auth) = text(auth) else { return false };
+    auth.retain(|c| !matches!(c, '\r' | '\n'));
+    let engine = if auth.ends_with('=') { PADDED } else { UNPADDED };
+    engine.decode(auth.as_bytes()).map(Zeroizing::new).is_ok_and(|decoded| decoded.contains(&b':'))
 }
 
 fn computed_auth(entry: &Object<'_>) -> Option<Zeroizing<String>> {

@@ -115,7 +115,11 @@ impl clap::Args for Flags {
                 arg
             }
         };
-        let uninstall = Arg::new("uninstall").long("uninstall").action(ArgAction::SetTrue);
+        let uninstall = Arg::new("uninstall")
+            .long("uninstall")
+            .value_name("BOOL")
+            .value_parser(clap::value_parser!(bool));
+        let uninstall = uninstall.num_args(0..=1).require_equals(true).default_missing_value("true");
         let uninstall = uninstall.help("Remove what is ours from all namespaces, references first, and end");
         command.args(FLAGS.iter().map(arg)).arg(uninstall)
     }
@@ -130,7 +134,10 @@ impl clap::FromArgMatches for Flags {
         let given = FLAGS.iter().filter_map(|flag| {
             matches.get_one::<OsString>(flag.name).map(|value| (flag.variable, Redacted(value.clone())))
         });
-        Ok(Self { given: given.collect(), uninstall: matches.get_flag("uninstall") })
+        Ok(Self {
+            given: given.collect(),
+            uninstall: matches.get_one("uninstall").copied().unwrap_or_default(),
+        })
     }
 
     fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {

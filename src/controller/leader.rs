@@ -164,20 +164,20 @@ impl Candidate {
         spec.renew_time = Some(now);
     }
 
-    /// Gives the Lease away, so that the next replica need not wait; if it is ours.
+    /// Gives the Lease away, so that the next replica need not wait; whether it was ours.
     ///
     /// # Errors
     /// The API server's.
-    pub async fn release(&self, leadership: &Leadership) -> Result<(), kube::Error> {
+    pub async fn release(&self, leadership: &Leadership) -> Result<bool, kube::Error> {
         leadership.set(Duration::ZERO);
-        let Some(mut lease) = self.api.get_opt(&self.name).await? else { return Ok(()) };
+        let Some(mut lease) = self.api.get_opt(&self.name).await? else { return Ok(false) };
         let spec = lease.spec.get_or_insert_default();
         if spec.holder_identity.as_deref() != Some(self.identity.as_str()) {
-            return Ok(());
+            return Ok(false);
         }
         spec.holder_identity = None;
         spec.lease_duration_seconds = Some(1);
-        self.api.replace(&self.name, &PostParams::default(), &lease).await.map(drop)
+        self.api.replace(&self.name, &PostParams::default(), &lease).await.map(|_| true)
     }
 }
 

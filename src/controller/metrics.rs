@@ -37,6 +37,11 @@ struct Call {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Over {
+    over: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct State {
     state: &'static str,
 }
@@ -61,7 +66,7 @@ pub struct Metrics {
     writes: Family<Action, Counter>,
     calls: Family<Call, Counter>,
     secrets: Family<State, Gauge>,
-    fights: Counter,
+    fights: Family<Over, Counter>,
     leader: Gauge,
     source: Gauge,
     synchronized: Gauge<f64, AtomicU64>,
@@ -76,7 +81,7 @@ impl Default for Metrics {
             writes: Family::default(),
             calls: Family::default(),
             secrets: Family::default(),
-            fights: Counter::default(),
+            fights: Family::default(),
             leader: Gauge::default(),
             source: Gauge::default(),
             synchronized: Gauge::default(),
@@ -91,11 +96,7 @@ impl Default for Metrics {
         registry.register("writes", "Writes that the API server took", metrics.writes.clone());
         registry.register("api_requests", "Requests to the API server", metrics.calls.clone());
         registry.register("secrets", "Namespaces by the state of their copy", metrics.secrets.clone());
-        registry.register(
-            "account_fights",
-            "Repairs put off because somebody undoes them",
-            metrics.fights.clone(),
-        );
+        registry.register("fights", "Repairs put off because somebody undoes them", metrics.fights.clone());
         registry.register("leader", "1 while this replica acts", metrics.leader.clone());
         registry.register("source_usable", "1 while the source can be read and used", metrics.source.clone());
         registry.register(
@@ -113,6 +114,9 @@ impl Default for Metrics {
         }
         for action in ["create", "update", "recreate", "delete", "add_reference", "remove_reference"] {
             drop(metrics.writes.get_or_create(&Action { action }));
+        }
+        for over in ["account", "copy"] {
+            drop(metrics.fights.get_or_create(&Over { over }));
         }
         drop(metrics.calls.get_or_create(&Call { verb: "watch".to_owned(), code: 200 }));
         Self { registry, ..metrics }
@@ -134,8 +138,8 @@ impl Metrics {
     }
 
     /// Counts a repair that is put off.
-    pub fn fight(&self) {
-        self.fights.inc();
+    pub fn fight(&self, over: &'static str) {
+        self.fights.get_or_create(&Over { over }).inc();
     }
 
     /// All metrics in the text format of OpenMetrics.

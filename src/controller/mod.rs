@@ -25,6 +25,7 @@ pub mod settings;
 pub mod source;
 pub mod sources;
 pub mod status;
+pub mod truce;
 pub mod upkeep;
 pub mod view;
 pub mod watches;

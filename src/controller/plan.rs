@@ -5,13 +5,17 @@
 //! selected      source   leave                           add where missing
 //! selected      absent   create                          then add where missing
 //!               ours     update where it differs         add where missing
-//!               foreign  overwrite, or leave and report  add, unless it was left
+//!               foreign  leave if its content is right,  add where missing
+//!                        else overwrite,                 add where missing
+//!                        or leave and report             leave
 //! left          ours     delete, after                   these are removed
-//!               foreign  leave                           leave
+//!               other    leave                           those are removed that were noted as added
 //! terminating            leave                           leave
 //! ```
 //! Carrying out a plan and planning again yields nothing. Nothing that is not ours is ever deleted, and without
 //! credentials to hand out everything stays as it is.
+
+use std::collections::BTreeSet;
 
 use super::credentials::Digest;
 use crate::names::Names;
@@ -77,7 +81,7 @@ pub struct Secret {
 pub enum Owner {
     /// Made or taken over by us, and marked so in full.
     Us,
-    /// Marked by the system that we replace, or by half: ours, to be marked in full.
+    /// Marked by the system that we replace, by half, or with more than our marks: ours, to be marked as ours are.
     Predecessor,
     /// Not marked.
     Somebody,
@@ -96,6 +100,18 @@ pub struct Account {
     pub deleting: bool,
     /// Names in `imagePullSecrets`, in order; none for an entry without.
     pub references: Vec<Option<String>>,
+    /// What is noted of them.
+    pub notes: Notes,
+}
+
+/// Which references of an account were added by the controller: these are its own to remove, also where there is no copy
+/// of its own.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Notes {
+    /// Names of Secrets, sorted.
+    pub names: BTreeSet<String>,
+    /// Whether the account has any annotation, which is where they are noted.
+    pub annotated: bool,
 }
 
 /// One write, or why there is none. In the order in which they are to be carried out; one that fails stops the rest.
@@ -132,6 +148,8 @@ pub enum Action {
         resource_version: String,
         /// Whether there is a list to add it to.
         list: bool,
+        /// What is noted from then on.
+        notes: Notes,
     },
     /// Remove the reference.
     RemoveReference {
@@ -141,6 +159,8 @@ pub enum Action {
         resource_version: String,
         /// Where in the list, from the end on: mostly one place.
         places: Vec<usize>,
+        /// What is noted from then on; none if that is no change.
+        notes: Option<Notes>,
     },
     /// A Secret that is not ours has our name, and may not be overwritten.
     ReportForeign,
@@ -165,13 +185,15 @@ fn keep(wanted: &Wanted, namespace: &Namespace) -> Vec<Action> {
         (None, _) if namespace.awaits_source => return actions,
         (None, Some(_)) => actions.push(Action::Create),
         (Some(secret), content) => {
-            let ours = matches!(secret.owner, Owner::Us | Owner::Predecessor);
-            if secret.owner == Owner::Somebody && wanted.foreign == Foreign::Keep {
+            let ours = is_ours(secret);
+            let same = secret.content == content;
+            // To mark it would make it ours to delete.
+            let serves = secret.owner == Owner::Source
+                || (secret.owner == Owner::Somebody && content.is_some() && same);
+            if !serves && secret.owner == Owner::Somebody && wanted.foreign == Foreign::Keep {
                 return vec![Action::ReportForeign];
             }
-            let differs = secret.owner != Owner::Us || secret.content != content;
-            if secret.owner != Owner::Source && content.is_some() && differs {
-                let same = secret.content == content;
+            if !serves && content.is_some() && (secret.owner != Owner::Us || !same) {
                 if !secret.frozen || (ours && same) {
                     actions.push(Action::Update {
                         resource_version: secret.resource_version.clone(),
@@ -188,41 +210,60 @@ fn keep(wanted: &Wanted, namespace: &Namespace) -> Vec<Action> {
             }
         }
     }
-    let without =
-        |account: &&Account| !account.references.iter().flatten().any(|name| *name == wanted.secret);
-    actions.extend(covered(wanted, namespace).filter(without).map(|account| Action::AddReference {
-        account: account.name.clone(),
-        resource_version: account.resource_version.clone(),
-        list: !account.references.is_empty(),
+    let lack = |account: &&Account| places(wanted, account).is_empty();
+    actions.extend(covered(wanted, namespace).filter(lack).map(|account| {
+        let mut notes = account.notes.clone();
+        notes.names.insert(wanted.secret.clone());
+        Action::AddReference {
+            account: account.name.clone(),
+            resource_version: account.resource_version.clone(),
+            list: !account.references.is_empty(),
+            notes,
+        }
     }));
     actions
 }
 
+fn is_ours(secret: &Secret) -> bool {
+    matches!(secret.owner, Owner::Us | Owner::Predecessor)
+}
+
 /// The references first: a Pod that is made in between would name a Secret that is gone.
 fn leave(wanted: &Wanted, namespace: &Namespace) -> Vec<Action> {
-    let Some(secret) = namespace.secret.as_ref().filter(|secret| {
-        // A reference to a Secret that is not ours is not ours either.
-        matches!(secret.owner, Owner::Us | Owner::Predecessor)
-    }) else {
-        return Vec::new();
-    };
-    let places = |account: &Account| -> Vec<usize> {
-        let ours = |name: &Option<String>| name.as_deref() == Some(wanted.secret.as_str());
-        let all = account.references.iter().enumerate().rev();
-        all.filter(|(_, name)| ours(name)).map(|(place, _)| place).collect()
-    };
-    let mut actions: Vec<_> = covered(wanted, namespace)
-        .map(|account| (account, places(account)))
-        .filter(|(_, places)| !places.is_empty())
-        .map(|(account, places)| Action::RemoveReference {
-            account: account.name.clone(),
-            resource_version: account.resource_version.clone(),
-            places,
+    let copy = namespace.secret.as_ref().filter(|secret| is_ours(secret));
+    let alive = namespace.accounts.iter().filter(|account| !account.deleting);
+    let mut actions: Vec<_> = alive
+        .filter_map(|account| {
+            let is_ours = account.notes.names.contains(&wanted.secret);
+            // A reference to a Secret that is not ours is ours only if we added it.
+            if !is_ours && (copy.is_none() || !wanted.accounts.cover(&account.name)) {
+                return None;
+            }
+            let places = places(wanted, account);
+            let notes = is_ours.then(|| {
+                let mut notes = account.notes.clone();
+                notes.names.remove(&wanted.secret);
+                notes
+            });
+            (is_ours || !places.is_empty()).then(|| Action::RemoveReference {
+                account: account.name.clone(),
+                resource_version: account.resource_version.clone(),
+                places,
+                notes,
+            })
         })
         .collect();
+    actions.extend(copy.map(|secret| Action::Delete {
+        uid: secret.uid.clone(),
+        resource_version: secret.resource_version.clone(),
+    }));
     actions
-        .push(Action::Delete { uid: secret.uid.clone(), resource_version: secret.resource_version.clone() });
-    actions
+}
+
+/// Where an account references the Secret, from the end of its list on.
+fn places(wanted: &Wanted, account: &Account) -> Vec<usize> {
+    let all = account.references.iter().enumerate().rev();
+    all.filter(|(_, name)| name.as_ref() == Some(&wanted.secret)).map(|(place, _)| place).collect()
 }
 
 fn covered<'a>(wanted: &'a Wanted, namespace: &'a Namespace) -> impl Iterator<Item = &'a Account> {

@@ -24,6 +24,12 @@ pub fn account_place(namespace: &str, name: &str) -> String {
     format!("{namespace}/accounts/{name}")
 }
 
+/// The copy of a namespace over which there is a fight, likewise.
+#[must_use]
+pub fn fight_place(namespace: &str, name: &str) -> String {
+    format!("{namespace}/fights/{name}")
+}
+
 /// Tells of obstacles, and remembers of which.
 pub struct Reports {
     recorder: Recorder,
@@ -72,8 +78,26 @@ impl Reports {
         note
     }
 
+    /// A copy is changed or deleted again and again, and not written for so long: whether that is news.
+    pub async fn copy_put_off(&self, (namespace, secret): (&str, &str), wait: Duration) -> bool {
+        if !self.is_news(fight_place(namespace, secret), "fight") {
+            return false;
+        }
+        let seconds = wait.as_secs() + 1;
+        let note =
+            format!("the copy is changed or deleted again and again: it is written again in {seconds} s");
+        warn!(namespace, secret; "{note}");
+        self.publish("SecretConflict", "Wait", &note, ("Secret", namespace, secret), None).await;
+        true
+    }
+
     /// A reference is removed again and again, and not added for so long: whether that is news.
-    pub async fn put_off(&self, (namespace, account): (&str, &str), secret: &str, wait: Duration) -> bool {
+    pub async fn reference_put_off(
+        &self,
+        (namespace, account): (&str, &str),
+        secret: &str,
+        wait: Duration,
+    ) -> bool {
         if !self.is_news(account_place(namespace, account), "fight") {
             return false;
         }

@@ -185,7 +185,8 @@ pub async fn run(
     };
     if let Some(candidate) = candidate {
         match timeout(Duration::from_secs(2), candidate.release(&leadership)).await {
-            Ok(Ok(())) => info!("the Lease is given away"),
+            Ok(Ok(true)) => info!("the Lease is given away"),
+            Ok(Ok(false)) => {}
             _ => warn!("the Lease is not given away: the next replica has to wait for its end"),
         }
     }
@@ -221,15 +222,19 @@ async fn keep(
     let touched = touched.map(|namespace| ObjectRef::from_obj(&namespace));
     let all = Arc::clone(engine);
     let everything = select_all([
-        ticks(engine.settings.resync).boxed(),
+        ticks(engine.settings.resync).map(|()| false).boxed(),
         told(engine.source.clone()).boxed(),
         told(engine.leadership.changes()).boxed(),
         told(engine.listings()).boxed(),
     ])
-    .flat_map(move |()| {
+    .flat_map(move |is_news| {
         all.tidy();
-        let all = all.namespaces.state();
-        stream::iter(all.into_iter().map(|namespace| ObjectRef::from_obj(&*namespace)))
+        let mut namespaces = all.namespaces.state();
+        // That time has passed is no reason to try again what failed a moment ago.
+        namespaces.retain(|namespace| {
+            is_news || !all.is_put_off(namespace.metadata.name.as_deref().unwrap_or_default())
+        });
+        stream::iter(namespaces.into_iter().map(|namespace| ObjectRef::from_obj(&*namespace)))
     });
     let queue = select_all([touched.boxed(), received(changes).boxed(), everything.boxed()]);
     let stop = stop.shared();
@@ -311,13 +316,11 @@ async fn look_after(
     let named = select(received(touched), of_sources).map(|name| ObjectRef::new(&name));
     let all = reader.clone();
     let everything = select_all([
-        ticks(engine.settings.resync).boxed(),
+        ticks(engine.settings.resync).map(|()| false).boxed(),
         told(engine.leadership.changes()).boxed(),
         told(engine.listings()).boxed(),
     ])
-    .flat_map(move |()| {
-        stream::iter(all.state().into_iter().map(|resource| ObjectRef::from_obj(&*resource)))
-    });
+    .flat_map(move |_| stream::iter(all.state().into_iter().map(|resource| ObjectRef::from_obj(&*resource))));
     let queue = select_all([seen.boxed(), named.boxed(), everything.boxed()]).map(Ok::<_, Infallible>);
     let config = ControllerConfig::default().concurrency(CONCURRENCY);
     let reconcile = |resource, upkeep: Arc<Upkeep>| upkeep.reconcile(resource).boxed();
@@ -332,8 +335,9 @@ fn ticks(period: Duration) -> impl Stream<Item = ()> + Send {
     stream::poll_fn(move |context| ticks.poll_tick(context).map(|_| Some(())))
 }
 
-fn told<T: Send + Sync + 'static>(receiver: watch::Receiver<T>) -> impl Stream<Item = ()> + Send {
-    stream::unfold(receiver, async |mut receiver| receiver.changed().await.ok().map(|()| ((), receiver)))
+/// `true` whenever there is news.
+fn told<T: Send + Sync + 'static>(receiver: watch::Receiver<T>) -> impl Stream<Item = bool> + Send {
+    stream::unfold(receiver, async |mut receiver| receiver.changed().await.ok().map(|()| (true, receiver)))
 }
 
 fn received<T: Send + 'static>(mut receiver: mpsc::UnboundedReceiver<T>) -> impl Stream<Item = T> + Send {

@@ -20,6 +20,7 @@ use super::repeats::Repeats;
 use super::settings::{Local, Source};
 use super::view::{Origin, content_of, is_source};
 use super::watches::complain;
+use crate::api_server::text;
 
 /// How often a file is looked at.
 const LOOK: Duration = Duration::from_secs(1);
@@ -112,8 +113,8 @@ fn read_object(mut secret: Secret) -> Result<Credentials, String> {
 }
 
 fn read_file(path: &Path) -> Result<Credentials, String> {
-    let content = std::fs::read(path).map_err(|error| format!("cannot be read: {error}"))?;
-    Credentials::read(content).map_err(|problem| problem.to_string())
+    let content = text(path).map_err(|error| format!("cannot be read: {error}"))?;
+    Credentials::read(content.into_bytes()).map_err(|problem| problem.to_string())
 }
 
 /// Publishes new content, or what is wrong with it beside the last good one.
@@ -139,8 +140,10 @@ fn take(read: Result<Credentials, String>, from: &str, publish: &watch::Sender<C
 fn absent(place: &str, publish: &watch::Sender<Current>) {
     publish.send_if_modified(|current| {
         let first = !std::mem::replace(&mut current.known, true);
-        problem_is(current, format!("Secret {place} does not exist, and there are no other credentials"))
-            || first
+        problem_is(
+            current,
+            format!("Secret {place} does not exist or may not be read, and there are no other credentials"),
+        ) || first
     });
 }
 
@@ -158,4 +161,15 @@ fn problem_is(current: &mut Current, problem: String) -> bool {
     warn!("{problem}");
     current.problem = Some(problem);
     true
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_may_never_end_is_not_read() {
+        let problem = read_file(Path::new("/dev/null")).err();
+        assert_eq!(problem.as_deref(), Some("cannot be read: not a regular file"));
+    }
 }

@@ -9,7 +9,7 @@ use kube::runtime::watcher::Event;
 use zeroize::Zeroize as _;
 
 use super::credentials::{Digest, KEY};
-use super::plan::{Account, Owner, Secret};
+use super::plan::{Account, Notes, Owner, Secret};
 use super::resource::OWNER_UID;
 
 /// The label of what is ours; its value is [`OURS`].
@@ -20,6 +20,10 @@ pub const OURS: &str = "pullgate";
 pub const PREDECESSOR: &str = "imagepullsecret-patcher";
 /// Who the API server records for our writes.
 pub const FIELD_MANAGER: &str = "pullgate";
+/// What kubectl notes of an object that it applies: all of it, credentials too.
+pub const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
+/// The annotation of a ServiceAccount that names the references that were added to it, separated by commas.
+pub const NOTES: &str = "pullgate/references";
 /// The type of a pull secret.
 pub const TYPE: &str = "kubernetes.io/dockerconfigjson";
 
@@ -191,6 +195,12 @@ fn marks(metadata: &ObjectMeta) -> (bool, bool) {
     (has(metadata.labels.as_ref(), OURS), has(metadata.annotations.as_ref(), PREDECESSOR))
 }
 
+/// Whether kubectl has written down all of it, credentials too.
+#[must_use]
+pub fn is_noted(metadata: &ObjectMeta) -> bool {
+    metadata.annotations.as_ref().is_some_and(|all| all.contains_key(LAST_APPLIED))
+}
+
 /// Whether somebody else has written the credentials last.
 fn has_content_of_others(metadata: &ObjectMeta) -> bool {
     let fields = format!("/f:data/f:{KEY}");
@@ -224,7 +234,7 @@ fn owner(metadata: &ObjectMeta, origin: &Origin) -> Owner {
         _ if may_be_mounted || (in_place && is_source(metadata, origin)) => Owner::Source,
         // Marked as ours, but not made for the settings.
         _ if is_of_resource => Owner::Somebody,
-        (true, true) => Owner::Us,
+        (true, true) if !is_noted(metadata) => Owner::Us,
         (false, false) => Owner::Somebody,
         _ => Owner::Predecessor,
     }
@@ -235,6 +245,9 @@ fn owner(metadata: &ObjectMeta, origin: &Origin) -> Owner {
 pub fn of_account(mut account: ServiceAccount) -> Seen<Account> {
     let (namespace, name, resource_version) = place(&mut account.metadata);
     let references = account.image_pull_secrets.unwrap_or_default().into_iter();
+    let annotations = account.metadata.annotations.unwrap_or_default();
+    let names = annotations.get(NOTES).into_iter().flat_map(|names| names.split(','));
+    let names = names.filter(|name| !name.is_empty()).map(str::to_owned).collect();
     let fact = Account {
         name: name.clone(),
         resource_version,
@@ -242,6 +255,7 @@ pub fn of_account(mut account: ServiceAccount) -> Seen<Account> {
         references: references
             .map(|reference| Some(reference.name).filter(|name| !name.is_empty()))
             .collect(),
+        notes: Notes { names, annotated: !annotations.is_empty() },
     };
     Seen { namespace, name, fact }
 }

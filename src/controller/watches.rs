@@ -13,6 +13,7 @@ use serde::de::DeserializeOwned;
 use tokio::time::sleep;
 
 use super::repeats::Repeats;
+use crate::api_server::said;
 
 /// A watch is begun anew so often, since one whose other end has gone looks like one that has nothing to tell.
 const SECONDS: u32 = 120;
@@ -88,7 +89,13 @@ pub fn is_unknown(error: &Error) -> bool {
 
 /// Says that a watch has a problem, unless that was said lately.
 pub fn complain(complaints: &mut Repeats, what: &str, error: &Error) {
-    let error = error.to_string();
+    let error = match error {
+        Error::InitialListFailed(error) | Error::WatchStartFailed(error) | Error::WatchFailed(error) => {
+            said(error)
+        }
+        Error::WatchError(status) => status.message.clone(),
+        Error::NoResourceVersion => error.to_string(),
+    };
     if complaints.is_news(&error) {
         warn!(error = error.as_str(); "{what} cannot be watched; it is tried again");
     }

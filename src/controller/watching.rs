@@ -37,6 +37,9 @@ pub(super) fn watch_namespaces(
         .reflect(writer)
         .inspect(move |event| match event {
             Ok(Event::InitDone) => engine.listed(Kind::Namespaces),
+            Ok(Event::Delete(namespace)) => {
+                engine.settle(namespace.metadata.name.as_deref().unwrap_or_default(), None, None);
+            }
             Ok(_) => {}
             Err(error) => complain(&mut complaints, "Namespaces", error),
         })
@@ -65,7 +68,7 @@ pub(super) async fn watch_accounts(engine: &Arc<Engine>, touch: &Touch) {
         let seen = accounts.map(|event| event.map(|event| each(event, of_account)));
         let see = |view: &mut View, event: Event<Seen<Account>>| {
             if let Event::Delete(seen) = &event {
-                engine.settle(&seen.namespace, &seen.name, None);
+                engine.settle(&seen.namespace, Some(&seen.name), None);
             }
             view.accounts.see(event)
         };

@@ -4,7 +4,7 @@ use k8s_openapi::api::core::v1::{Secret as ApiSecret, ServiceAccount};
 use kube::runtime::watcher::Event;
 use proptest::prelude::*;
 use pullgate::controller::credentials::Digest;
-use pullgate::controller::plan::{Account, Owner, Secret};
+use pullgate::controller::plan::{Account, Notes, Owner, Secret};
 use pullgate::controller::view::{Origin, Seen, Watched, content_of, of_account, of_secret};
 use serde_json::{Value, json};
 
@@ -14,6 +14,7 @@ fn account(namespace: &str, name: &str, version: u64) -> Seen<Account> {
         resource_version: version.to_string(),
         deleting: false,
         references: Vec::new(),
+        notes: Notes::default(),
     };
     Seen { namespace: namespace.to_owned(), name: name.to_owned(), fact }
 }
@@ -199,6 +200,11 @@ fn a_secret_is_seen_without_its_content() {
         (json!({"metadata": {"namespace": "pods-own"}}), ours.clone()),
         (json!({"metadata": {"labels": null}}), Secret { owner: Owner::Predecessor, ..ours.clone() }),
         (json!({"metadata": {"annotations": null}}), Secret { owner: Owner::Predecessor, ..ours.clone() }),
+        // kubectl's note holds the credentials once more, and goes with the next write.
+        (
+            json!({"metadata": {"annotations": {"kubectl.kubernetes.io/last-applied-configuration": "{}"}}}),
+            Secret { owner: Owner::Predecessor, ..ours.clone() },
+        ),
         (
             json!({"metadata": {"labels": null, "annotations": null}}),
             Secret { owner: Owner::Somebody, ..ours.clone() },
@@ -247,5 +253,13 @@ fn an_account_is_its_list() {
     assert_eq!(of(json!({"imagePullSecrets": list})).references, [a.clone(), None, None, a]);
     assert_eq!(of(json!({"imagePullSecrets": []})).references, []);
     assert!(!of(json!({})).deleting);
+    let notes = |annotations: Value| of(json!({"metadata": {"annotations": annotations}})).notes;
+    let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+    assert_eq!(notes(json!({})), Notes::default());
+    assert_eq!(notes(json!({"x": "y"})), Notes { annotated: true, ..Notes::default() });
+    assert_eq!(
+        notes(json!({"pullgate/references": "b,a"})),
+        Notes { annotated: true, names: names(&["a", "b"]) }
+    );
     assert!(of(json!({"metadata": {"deletionTimestamp": "2026-01-01T00:00:00Z"}})).deleting);
 }

@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 use pullgate::controller::credentials::Digest;
-use pullgate::controller::plan::{Account, Action, Foreign, Namespace, Owner, Secret, Wanted, plan};
+use pullgate::controller::plan::{Account, Action, Foreign, Namespace, Notes, Owner, Secret, Wanted, plan};
 use pullgate::names::Names;
 
 fn digest(content: u8) -> Digest {
@@ -32,7 +32,17 @@ fn secret(owner: Owner, content: u8) -> Secret {
 
 fn account(name: &str, references: &[&str]) -> Account {
     let references = references.iter().map(|name| Some((*name).to_owned())).collect();
-    Account { name: name.to_owned(), resource_version: "20".to_owned(), deleting: false, references }
+    Account {
+        name: name.to_owned(),
+        resource_version: "20".to_owned(),
+        deleting: false,
+        references,
+        notes: Notes::default(),
+    }
+}
+
+fn noted(names: &[&str]) -> Notes {
+    Notes { names: names.iter().map(|name| (*name).to_owned()).collect(), annotated: true }
 }
 
 fn namespace(secret: Option<Secret>, accounts: &[Account]) -> Namespace {
@@ -50,12 +60,13 @@ fn update() -> Action {
 }
 
 fn add(name: &str, list: bool) -> Action {
-    Action::AddReference { account: name.to_owned(), resource_version: "20".to_owned(), list }
+    let notes = Notes { annotated: false, ..noted(&["regcred"]) };
+    Action::AddReference { account: name.to_owned(), resource_version: "20".to_owned(), list, notes }
 }
 
 fn remove(name: &str, places: &[usize]) -> Action {
     let (account, resource_version) = (name.to_owned(), "20".to_owned());
-    Action::RemoveReference { account, resource_version, places: places.to_vec() }
+    Action::RemoveReference { account, resource_version, places: places.to_vec(), notes: None }
 }
 
 fn delete() -> Action {
@@ -77,7 +88,8 @@ fn a_selected_namespace_gets_secret_and_references() {
         (Some(secret(Owner::Predecessor, 1)), vec![has.clone()], vec![update()]),
         (Some(secret(Owner::Source, 2)), vec![bare.clone()], vec![add("default", false)]),
         (Some(secret(Owner::Somebody, 2)), vec![bare.clone()], vec![Action::ReportForeign]),
-        (Some(secret(Owner::Somebody, 1)), vec![bare.clone()], vec![Action::ReportForeign]),
+        // Same content: it serves, and stays whose it is.
+        (Some(secret(Owner::Somebody, 1)), vec![bare.clone()], vec![add("default", false)]),
     ] {
         assert_eq!(
             plan(&wanted(), &namespace(secret.clone(), &accounts)),
@@ -90,10 +102,8 @@ fn a_selected_namespace_gets_secret_and_references() {
 #[test]
 fn a_foreign_secret_is_overwritten_in_place_where_that_is_allowed() {
     let wanted = Wanted { foreign: Foreign::Overwrite, ..wanted() };
-    for content in [1, 2] {
-        let before = namespace(Some(secret(Owner::Somebody, content)), &[]);
-        assert_eq!(plan(&wanted, &before), [update()]);
-    }
+    assert_eq!(plan(&wanted, &namespace(Some(secret(Owner::Somebody, 2)), &[])), [update()]);
+    assert_eq!(plan(&wanted, &namespace(Some(secret(Owner::Somebody, 1)), &[])), []);
 }
 
 #[test]
@@ -117,6 +127,39 @@ fn a_namespace_that_leaves_loses_references_then_copy_if_they_are_ours() {
         assert_eq!(plan(&wanted(), &left(Some(secret(owner, 1)), &accounts)), []);
     }
     assert_eq!(plan(&wanted(), &left(None, &accounts)), []);
+}
+
+/// Also where there is no copy of ours: beside the source, or after somebody has deleted it.
+#[test]
+fn a_namespace_that_leaves_loses_the_references_that_are_noted() {
+    let add = add("default", true);
+    let Action::AddReference { notes: after_add, .. } = &add else { unreachable!() };
+    assert_eq!(after_add.names, noted(&["regcred"]).names);
+    let left = |secret, accounts: &[Account]| Namespace { selected: false, ..namespace(secret, accounts) };
+    let with = |name: &str, notes| Account { notes, ..account(name, &["other", "regcred"]) };
+    let removed = |name: &str, notes| {
+        let Action::RemoveReference { account, resource_version, places, .. } = remove(name, &[1]) else {
+            unreachable!()
+        };
+        Action::RemoveReference { account, resource_version, places, notes: Some(notes) }
+    };
+    // An account that is not chosen any more, and one with a note for another Secret.
+    let accounts = [
+        with("default", noted(&["regcred"])),
+        with("builder", noted(&["another", "regcred"])),
+        with("third", noted(&["another"])),
+    ];
+    let all = [removed("default", noted(&[])), removed("builder", noted(&["another"]))];
+    for secret in [None, Some(secret(Owner::Source, 2)), Some(secret(Owner::Somebody, 2))] {
+        assert_eq!(plan(&wanted(), &left(secret, &accounts)), all);
+    }
+    let ours = plan(&wanted(), &left(Some(secret(Owner::Us, 1)), &accounts));
+    assert_eq!(ours, [&all[..], &[delete()]].concat());
+    // What somebody has removed already leaves a note, which goes.
+    let gone = Account { notes: noted(&["regcred"]), ..account("default", &[]) };
+    let (account, resource_version) = ("default".to_owned(), "20".to_owned());
+    let note = Action::RemoveReference { account, resource_version, places: vec![], notes: Some(noted(&[])) };
+    assert_eq!(plan(&wanted(), &left(None, &[gone])), [note]);
 }
 
 #[test]
@@ -160,13 +203,18 @@ fn carry_out(actions: &[Action], wanted: &Wanted, before: &Namespace) -> Namespa
                 (secret.owner, secret.content) = (Owner::Us, content);
             }
             Action::Delete { .. } => after.secret = None,
-            Action::AddReference { account, list, .. } => {
+            Action::AddReference { account, list, notes, .. } => {
                 let account = after.accounts.iter_mut().find(|a| a.name == *account).unwrap();
                 assert_eq!(*list, !account.references.is_empty());
+                assert_eq!(notes.annotated, account.notes.annotated);
+                account.notes = Notes { annotated: true, ..notes.clone() };
                 account.references.push(Some(wanted.secret.clone()));
             }
-            Action::RemoveReference { account, places, .. } => {
+            Action::RemoveReference { account, places, notes, .. } => {
                 let account = after.accounts.iter_mut().find(|a| a.name == *account).unwrap();
+                if let Some(notes) = notes {
+                    account.notes = notes.clone();
+                }
                 for place in places {
                     assert_eq!(account.references.remove(*place).as_ref(), Some(&wanted.secret));
                 }
@@ -190,11 +238,12 @@ prop_compose! {
 prop_compose! {
     fn any_accounts()(
         lists in prop::collection::vec(
-            (prop::collection::vec(prop::option::of("regcred|other|third"), 0..4), any::<bool>()), 0..4),
+            (prop::collection::vec(prop::option::of("regcred|other|third"), 0..4), any::<bool>(), any::<bool>()), 0..4),
     ) -> Vec<Account> {
         let named = lists.into_iter().zip(["default", "builder", "third", "fourth"]);
-        named.map(|((references, deleting), name)| {
-            Account { references, deleting, ..account(name, &[]) }
+        named.map(|((references, deleting, ours), name)| {
+            let notes = if ours { noted(&["regcred"]) } else { Notes::default() };
+            Account { references, deleting, notes, ..account(name, &[]) }
         }).collect()
     }
 }

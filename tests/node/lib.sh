@@ -46,6 +46,19 @@ typed() {
   (cd "$scratch/work" && printf '%s\n' "$1" | sed 's/^/  $ /' && bash -euo pipefail -c "$1") || die "typed as documented, this failed: $1"
 }
 
+# delete_namespaces PATTERN [OPTION]: those whose whole names it fits, if any.
+delete_namespaces() {
+  kubectl get namespaces -o name | awk -v pattern="^namespace/($1)\$" '$0 ~ pattern' | xargs -r kubectl delete ${2+"$2"} >/dev/null
+}
+
+# clear_away: what cases leave that were chosen without the one that uninstalls.
+clear_away() {
+  kubectl delete mutatingwebhookconfiguration pullgate --ignore-not-found
+  kubectl delete namespace pullgate --ignore-not-found
+  kubectl delete clusterrole,clusterrolebinding -l app.kubernetes.io/part-of=pullgate --ignore-not-found
+  rm -rf "$scratch/work/generated"
+}
+
 # --- looking -----------------------------------------------------------------------------------------
 
 # pod IMAGE: a Pod that nobody will schedule, for real Pods by the thousand are not what is tested.

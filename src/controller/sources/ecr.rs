@@ -10,8 +10,8 @@ use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::Credentials;
 use aws_sdk_ecr::error::DisplayErrorContext;
 use aws_sdk_ecr::primitives::DateTime;
-use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
 use aws_smithy_http_client::tls::Provider;
+use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use futures_util::future::BoxFuture;
@@ -37,14 +37,16 @@ impl TokenSource for Ecr {
     fn token<'a>(&'a self, login: &'a Login) -> BoxFuture<'a, Result<Token, String>> {
         Box::pin(async move {
             let config = self.config(login).await;
-            let (token, expires) = if login.account.is_some() { private(&config).await? } else { public(&config).await? };
+            let (token, expires) =
+                if login.account.is_some() { private(&config).await? } else { public(&config).await? };
             let token = Zeroizing::new(token.ok_or("there is no token in the answer")?);
             let pair = STANDARD.decode(token.as_bytes()).map(Zeroizing::new).ok();
             let pair = pair.as_ref().and_then(|pair| std::str::from_utf8(pair).ok());
             let (user, password) =
                 pair.and_then(|pair| pair.split_once(':')).ok_or("the token is no user and password")?;
             let expires = expires.ok_or("the token has no end")?;
-            let expires = Timestamp::from_second(expires.secs()).map_err(|_| "the token has no end that can be")?;
+            let expires =
+                Timestamp::from_second(expires.secs()).map_err(|_| "the token has no end that can be")?;
             Ok(Token { user: user.to_owned(), password: Zeroizing::new(password.to_owned()), expires })
         })
     }
@@ -53,7 +55,9 @@ impl TokenSource for Ecr {
 impl Ecr {
     async fn config(&self, login: &Login) -> SdkConfig {
         let client = self.client.get_or_init(|| {
-            aws_smithy_http_client::Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring)).build_https()
+            aws_smithy_http_client::Builder::new()
+                .tls_provider(Provider::Rustls(CryptoMode::Ring))
+                .build_https()
         });
         let loader = aws_config::defaults(BehaviorVersion::latest())
             .http_client(client.clone())

@@ -10,6 +10,8 @@
 
 pod_range=10.88.0.0/16
 node_address=10.88.0.1 # of the bridge that Pods are attached to
+# Likewise. A bridge without one takes that of a Pod, and another when Pods come and go: for seconds, what others send is lost.
+node_mac=02:00:0a:58:00:01
 registry_address=127.0.0.1:5000
 registry_name=registry.example # what images are called
 registry_user=puller
@@ -98,13 +100,13 @@ make_node() {
     done
     ip link set lo up
     ip address add "$4/32" dev lo
-    ip link add pods0 type bridge
+    ip link add pods0 address "$5" type bridge
     ip address add "$1" dev pods0
     ip link set pods0 up
     trap exit TERM
     touch "$2/node.ready"
     while :; do sleep 86400 & wait $!; done # as the first process it also buries those whose parents are gone
-  ' node "$node_address/${pod_range#*/}" "$dir" "$node_settings" "$api_service_ip"
+  ' node "$node_address/${pod_range#*/}" "$dir" "$node_settings" "$api_service_ip" "$node_mac"
   wait_for node 20 "namespaces" test -e "$dir/node.ready"
   enter_node
 
@@ -142,7 +144,7 @@ node_environment() {
 
 start_registry() {
   mkdir registry
-  htpasswd -Bbn $registry_user $registry_password >registry/htpasswd
+  set_registry_password $registry_password
   cat >registry/config.yml <<YAML
 version: 0.1
 log: {level: warn}
@@ -153,6 +155,13 @@ YAML
   start docker-registry serve "$dir/registry/config.yml"
   # Asked without a password it refuses, and is up.
   wait_for docker-registry 30 "answer of the registry" "${enter[@]}" bash -c ": <>/dev/tcp/${registry_address/://}"
+}
+
+# set_registry_password PASSWORD: what the registry wants from now on. It reads the file again when that is newer.
+set_registry_password() {
+  printf %s "$1" >"$dir/registry/password"
+  htpasswd -iBn "$registry_user" <<<"$1" >"$dir/registry/htpasswd.new"
+  mv "$dir/registry/htpasswd.new" "$dir/registry/htpasswd"
 }
 
 configure_containerd() {
@@ -209,7 +218,7 @@ push_image() {
   local name=${2:-${1#localhost/}}
   local file=$dir/push.log
   buildah_ push --quiet --tls-verify=false \
-    --creds "$registry_user:$registry_password" "$1" "docker://$registry_address/$name" >"$file" 2>&1 || {
+    --creds "$registry_user:$(cat "$dir/registry/password")" "$1" "docker://$registry_address/$name" >"$file" 2>&1 || {
     cat "$file" >&2
     fail "'$1' could not be pushed: is it among those of 'eval \"\$(scripts/cluster env)\"; buildah images'?"
   }
@@ -231,6 +240,8 @@ make_cgroups() {
       done 2>/dev/null
     fi
     mkdir -p "$hierarchy/$cgroup_name"
+    # v1: the share that kubelet gives to all Pods together, which counts one level below this one.
+    [[ ! -e $hierarchy/$cgroup_name/cpu.shares ]] || echo $((1024 * $(nproc))) >"$hierarchy/$cgroup_name/cpu.shares"
   done < <(cgroup_hierarchies)
 }
 
@@ -271,6 +282,7 @@ imageGCLowThresholdPercent: 99
 maxPods: 250
 kubeAPIQPS: 500
 kubeAPIBurst: 1000
+registryPullQPS: 0
 YAML
 }
 

@@ -1,8 +1,12 @@
 //! Which ServiceAccounts get the reference, and what stays in their lists.
 
+use std::time::{Duration, Instant};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
-use crate::controller::case::{Case, make_account, references};
+use crate::controller::case::{Case, KEY, login, make_account, references};
 use crate::controller::events::events;
 use crate::space::Space;
 use crate::wait::{never, soon};
@@ -122,7 +126,7 @@ fn who_removes_the_reference_again_and_again_is_left_alone_for_a_while() {
     case.source("first");
     let (space, other) = (case.space(), case.space());
     let controller = case.controller(&[]);
-    let fights = || controller.count("pullgate_controller_account_fights_total", &[]);
+    let fights = || controller.count("pullgate_controller_fights_total", &["over=\"account\""]);
     // The first time it was no repair of what somebody had removed, but it counts.
     for _ in 0..5 {
         case.has(&space, "first");
@@ -144,6 +148,34 @@ fn who_removes_the_reference_again_and_again_is_left_alone_for_a_while() {
     soon("the copy", || case.copy(&space));
 }
 
+/// Nor does it help to write a copy again and again that somebody changes each time.
+#[test]
+fn who_changes_the_copy_again_and_again_slows_its_healing_down() {
+    let case = Case::new();
+    case.source("first");
+    let (space, other) = (case.space(), case.space());
+    let controller = case.controller(&[]);
+    let fights = || controller.count("pullgate_controller_fights_total", &["over=\"copy\""]);
+    let updates = || controller.count("pullgate_controller_writes_total", &["action=\"update\""]);
+    case.has(&space, "first");
+    let change = || {
+        let edit = json!({"data": {KEY: STANDARD.encode(login("theirs"))}});
+        case.on_copy(&space, "patch --type=merge").word(&format!("--patch={edit}")).ok();
+    };
+    let (before, began) = (updates(), Instant::now());
+    while fights() == 0 {
+        assert!(began.elapsed() < Duration::from_secs(60), "no fight after {} updates", updates() - before);
+        change();
+    }
+    assert!(updates() - before >= 4, "{}", updates() - before);
+    let told = soon("an Event", || events(&space, "SecretConflict").pop());
+    assert_eq!(told["involvedObject"]["name"], case.secret.as_str());
+    // In the end it heals, and so does everything else meanwhile.
+    case.on_copy(&other, "delete").ok();
+    case.has(&other, "first");
+    case.has(&space, "first");
+}
+
 /// What comes again is another account each time.
 #[test]
 fn a_namespace_that_is_made_again_and_again_is_no_fight() {
@@ -157,7 +189,7 @@ fn a_namespace_that_is_made_again_and_again_is_no_fight() {
         case.make_account(&space, &[]);
     }
     case.has(&space, "first");
-    assert_eq!(controller.count("pullgate_controller_account_fights_total", &[]), 0);
+    assert_eq!(controller.count("pullgate_controller_fights_total", &["over=\"account\""]), 0);
 }
 
 /// Nor is what the controller itself has removed.
@@ -178,5 +210,5 @@ fn a_namespace_that_opts_out_and_in_again_and_again_is_no_fight() {
         annotate("false");
     }
     case.has(&space, "first");
-    assert_eq!(controller.count("pullgate_controller_account_fights_total", &[]), 0);
+    assert_eq!(controller.count("pullgate_controller_fights_total", &["over=\"account\""]), 0);
 }

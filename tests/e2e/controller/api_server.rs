@@ -42,11 +42,13 @@ impl ApiServer {
     pub(crate) fn restart(self) {
         let killed = Command::new("kill").args(["-KILL", &self.id]).status().expect("there is a kill");
         assert!(killed.success(), "process {}", self.id);
-        // Its port is free when nothing is left of it but a line for whoever waits for it.
-        let status = format!("/proc/{}/status", self.id);
+        // Its port is free when nothing is left of it but a line for whoever waits for it: its first thread may be
+        // gone while others still hold the port.
+        let process = PathBuf::from(format!("/proc/{}", self.id));
         until("the end of the API server", || {
-            let left = fs::read_to_string(&status).unwrap_or_default();
-            (left.is_empty() || left.contains("\nState:\tZ")).then_some(())
+            let left = fs::read_to_string(process.join("status")).unwrap_or_default();
+            let threads = fs::read_dir(process.join("task")).map_or(0, Iterator::count);
+            (left.is_empty() || (left.contains("\nState:\tZ") && threads <= 1)).then_some(())
         });
         let log =
             OpenOptions::new().append(true).open(self.folder.join("kube-apiserver.log")).expect("its log");

@@ -138,7 +138,7 @@ fn credentials_are_nowhere_but_in_secrets() {
         fought.kubectl(&format!("patch serviceaccount {} --type=merge", case.account)).word(strip).ok();
     }
     soon("a fight", || {
-        (controller.count("pullgate_controller_account_fights_total", &[]) == 1).then_some(())
+        (controller.count("pullgate_controller_fights_total", &["over=\"account\""]) == 1).then_some(())
     });
 
     let mut seen = vec![("log".to_owned(), controller.log())];

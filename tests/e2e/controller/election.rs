@@ -93,6 +93,17 @@ fn a_leader_that_is_told_to_end_gives_the_lease_away() {
 }
 
 #[test]
+fn a_replica_that_does_not_lead_has_no_lease_to_give_away() {
+    let election = Election::new();
+    let (first, mut second) = election.replicas();
+    second.signal("TERM");
+    let status = soon("its end", || second.ended());
+    assert!(status.success(), "{status}: {}", second.log());
+    assert!(!second.log().contains("given away"), "{}", second.log());
+    assert!(leads(&first));
+}
+
+#[test]
 fn a_killed_leader_is_replaced_within_twenty_seconds() {
     let election = Election::new();
     let (first, second) = election.replicas();

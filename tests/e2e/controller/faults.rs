@@ -138,6 +138,35 @@ fn failures_and_conflicts_are_tried_again_until_all_is_as_wanted() {
     }
 }
 
+/// Looks at everything come and go meanwhile.
+#[test]
+fn what_fails_again_and_again_is_tried_less_and_less_often() {
+    let remote = Remote::with(Case::new(), &["-loop-duration=1s"]);
+    let refused = remote.refuse_writes(usize::MAX, || Reply {
+        status: 500,
+        headers: Vec::new(),
+        body: status(500, "InternalError", &json!({})),
+    });
+    remote.case.on_copy(&remote.space, "delete").ok();
+    let began = std::time::Instant::now();
+    until("a sixth attempt", || (refused.load(Ordering::Relaxed) >= 6).then_some(()));
+    assert!(began.elapsed().as_millis() > 7_500, "{:?} is before its time", began.elapsed());
+}
+
+/// A policy refuses with the status of a conflict; what lasts is said.
+#[test]
+fn a_refusal_with_the_status_of_a_conflict_is_said_when_it_lasts() {
+    let remote = Remote::new();
+    remote.refuse_writes(6, || Reply {
+        status: 422,
+        headers: Vec::new(),
+        body: status(422, "Invalid", &json!({})),
+    });
+    remote.case.on_copy(&remote.space, "delete").ok();
+    until("a word about it", || remote.controller.log().contains("told to be Invalid").then_some(()));
+    until("the copy", || remote.case.copy(&remote.space));
+}
+
 /// The history that a watch wants to go on from is gone: everything is listed anew, and what is not in a list is gone.
 #[test]
 fn a_watch_whose_history_is_gone_begins_anew() {

@@ -35,6 +35,26 @@ fn it_is_overwritten_in_place_under_force() {
     assert_eq!(conflicts(&controller), 0);
 }
 
+/// It serves as it is, whether or not it may be overwritten; and so it is nobody's to delete.
+#[test]
+fn one_that_has_the_right_content_is_left_and_referenced() {
+    for flag in ["-force=true", "-force=false", "-managedonly"] {
+        let case = Case::new();
+        let space = case.space();
+        let theirs = pull_secret(&case.secret, &login("first"));
+        let before = space.kubectl("create -o json -f -").input(&theirs).json();
+        case.source("first");
+        let controller = case.controller(&[flag]);
+        soon("a reference", || (case.references(&space) == [case.secret.as_str()]).then_some(()));
+        assert_eq!(conflicts(&controller), 0);
+        drop(controller);
+        assert!(case.run(&[flag, "--uninstall"]).status.success());
+        let after = case.copy(&space).expect("the Secret of somebody else");
+        assert_eq!(version(&before), version(&after), "{flag}");
+        assert_eq!(case.references(&space), Vec::<String>::new(), "{flag}");
+    }
+}
+
 #[test]
 fn one_of_another_type_is_made_anew_under_force() {
     let case = Case::new();

@@ -123,6 +123,31 @@ fn uninstall_removes_what_is_ours_and_nothing_else() {
     ended(&case.run(&["-managedonly", &exclude, "--uninstall"]), 0);
 }
 
+/// Beside the source, and where a copy was deleted by somebody, there is no copy of ours to tell by whose the reference
+/// is. References that were there before stay.
+#[test]
+fn uninstall_removes_references_also_where_there_is_no_copy_of_ours() {
+    let case = Case::new();
+    case.source("first");
+    let (space, theirs) = (case.space(), case.home.sibling());
+    make_account(&case.home, "other", &[&case.secret]);
+    case.make_account(&theirs, &[&case.secret]);
+    ended(&case.run(&["-runonce"]), 0);
+    assert_eq!(case.references(&case.home), [case.secret.as_str()]);
+    for gone in [&space, &theirs] {
+        case.on_copy(gone, "delete").ok();
+    }
+    ended(&case.run(&["--uninstall=true"]), 0);
+    for left in [&case.home, &space] {
+        assert_eq!(case.references(left), Vec::<String>::new(), "{}", left.name);
+        let account = left.get(&format!("serviceaccount/{}", case.account));
+        assert_eq!(account["metadata"]["annotations"]["pullgate/references"], json!(null), "{account}");
+    }
+    assert_eq!(references(&case.home, "other"), [case.secret.as_str()]);
+    assert_eq!(case.references(&theirs), [case.secret.as_str()]);
+    assert!(case.copy(&case.home).is_some(), "the source");
+}
+
 /// It takes no credentials to take them back.
 #[test]
 fn uninstall_works_when_the_source_is_gone() {
