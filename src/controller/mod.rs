@@ -12,6 +12,7 @@ pub mod flags;
 pub mod leader;
 pub mod merge;
 pub mod metrics;
+mod namespace;
 pub mod outcomes;
 pub mod plan;
 pub mod pods;
