@@ -257,3 +257,9 @@ pub struct Conflict {
     /// `NAMESPACE.NAME` of the one whose content does not.
     pub dropped: String,
 }
+
+/// uid and name of a resource.
+#[must_use]
+pub fn identity(resource: &ImagePullSecret) -> Option<(&str, &str)> {
+    Some((resource.metadata.uid.as_deref()?, resource.metadata.name.as_deref()?))
+}

@@ -14,7 +14,7 @@ use super::distributions::{Distribution, Distributions, Rank};
 use super::engine::Watching;
 use super::outcomes::{Outcome, Outcomes};
 use super::pods::{Keys, PodFacts};
-use super::resource::{CredentialsReference, ImagePullSecret};
+use super::resource::{CredentialsReference, ImagePullSecret, identity};
 use super::selection::{BadSelector, Facts, Selection};
 use super::sources::Sources;
 use super::view::{Seen, Watched};
@@ -395,10 +395,4 @@ impl State {
         let matches = || self.pods.of(name).any(|(_, pod)| selection.matches_pod(pod.facts()));
         self.listed_pods.then(matches)
     }
-}
-
-/// uid and name.
-#[must_use]
-pub fn identity(resource: &ImagePullSecret) -> Option<(&str, &str)> {
-    Some((resource.metadata.uid.as_deref()?, resource.metadata.name.as_deref()?))
 }

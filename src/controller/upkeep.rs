@@ -22,8 +22,8 @@ use super::distributions::Distribution;
 use super::entries::{Entries, Format};
 use super::leader::{Leadership, WRITE_PATIENCE};
 use super::merge::{Given, Merged, Origin, merge};
-use super::resource::{CredentialsReference, ImagePullSecret, ImagePullSecretStatus};
-use super::resources::{Resources, identity};
+use super::resource::{CredentialsReference, ImagePullSecret, ImagePullSecretStatus, identity};
+use super::resources::Resources;
 use super::status::{READY, Reason, Standing};
 
 /// What a resource holds that is to be taken back before it goes.
