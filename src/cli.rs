@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::io::{self, IsTerminal as _, Write as _};
+use std::pin::Pin;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
@@ -14,6 +15,7 @@ use crate::certs::self_signed;
 use crate::config::{Config, ConfigError, LogFormat, Logging, Serving, Tls, load_policy, notices};
 use crate::controller::crd;
 use crate::controller::flags::{Flags, with_two_dashes};
+use crate::controller::refresher;
 use crate::controller::run::{ControllerError, run as run_controller};
 use crate::controller::settings::Settings;
 use crate::image::analysis::Notice;
@@ -41,6 +43,8 @@ enum Command {
     Mutate(offline::Options),
     /// Keep a pull secret in namespaces and on their ServiceAccounts, configured by environment variables or flags
     Controller(Flags),
+    /// Keep one pull secret as several others say, tokens of ECR among them, with rights in their namespaces only
+    Refresher(refresher::options::Options),
     /// Print the CustomResourceDefinition of ImagePullSecret, for `kubectl apply -f -`
     Crd,
     /// Wait for a replica of a Deployment, then register a webhook with the API server
@@ -61,6 +65,7 @@ pub fn run() -> ExitCode {
         Command::Webhook(WebhookArgs { check }) => webhook(check),
         Command::Mutate(options) => mutate(&options),
         Command::Controller(flags) => controller(&flags),
+        Command::Refresher(options) => refresher(options),
         Command::Crd => crd(),
         Command::Register(options) => register(&options),
     }
@@ -135,8 +140,6 @@ fn mutate(options: &offline::Options) -> ExitCode {
 }
 
 fn controller(flags: &Flags) -> ExitCode {
-    // Memory that holds credentials is not for a file.
-    let _ = setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) });
     let settings = match Settings::load(flags, std::env::vars_os(), io::stderr().is_terminal()) {
         Ok(settings) => settings,
         Err(errors) => {
@@ -146,12 +149,28 @@ fn controller(flags: &Flags) -> ExitCode {
     };
     logging::init(settings.logging);
     log_notices(&settings.notices);
+    with_rights(|stop| run_controller(settings, stop))
+}
+
+fn refresher(options: refresher::options::Options) -> ExitCode {
+    let format = if io::stderr().is_terminal() { LogFormat::Text } else { LogFormat::Json };
+    logging::init(Logging { level: LevelFilter::Info, format });
+    with_rights(|stop| refresher::run(options.into(), stop))
+}
+
+/// Is over when the process is told to end.
+type Stopping = Pin<Box<dyn Future<Output = ()> + Send + Sync>>;
+
+/// Runs what reads and writes credentials, until it ends or is told to.
+fn with_rights<F: Future<Output = Result<(), ControllerError>>>(run: impl FnOnce(Stopping) -> F) -> ExitCode {
+    // Memory that holds credentials is not for a file.
+    let _ = setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) });
     let ended = actix_web::rt::System::new().block_on(async {
         let (stop, again) = signals().map_err(ControllerError::Health)?;
         tokio::select! {
-            ended = run_controller(settings, async {
-                stop.await;
-            }) => ended,
+            ended = run(Box::pin(async {
+                let _: Stop = stop.await;
+            })) => ended,
             () = again => std::process::exit(1),
         }
     });

@@ -171,6 +171,12 @@ pub(crate) fn dns_label(name: &str) -> Result<(), &'static str> {
     Err("is not a name of a namespace: at most 63 lower-case letters, digits and `-` between them")
 }
 
+/// The port of an address; there is one for all addresses.
+pub(crate) fn port_of(address: &str) -> Result<u16, &'static str> {
+    let port = address.trim().rsplit(':').next().unwrap_or_default();
+    port.parse().map_err(|_| "is no address; accepted: such as :8080, and 0 for none")
+}
+
 /// RFC 1123 subdomain: names of Secrets and storage classes.
 pub(crate) fn dns_subdomain(name: &str) -> Result<(), &'static str> {
     if name.len() <= 253 && name.split('.').all(is_label) {

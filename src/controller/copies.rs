@@ -17,16 +17,14 @@ type Map = BTreeMap<String, String>;
 pub const ORIGINS: &str = "pullgate/sources";
 
 /// What marks the copies of a resource.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Marks {
     /// Labels, the resource's own wishes among them.
     pub labels: Map,
     /// Annotations, likewise.
     pub annotations: Map,
-    /// Name of the resource.
-    pub name: String,
-    /// What tells the resource from a later one of its name.
-    pub uid: String,
+    /// The resource, by which the garbage collector finds them; none where there is no resource.
+    pub owner: Option<OwnerReference>,
 }
 
 impl Marks {
@@ -41,9 +39,22 @@ impl Marks {
         Self {
             labels: with(&target.labels, &[(MANAGED_BY, OURS), (OWNER_UID, uid)]),
             annotations: with(&target.annotations, &[(MANAGED_BY, PREDECESSOR)]),
-            name: name.to_owned(),
-            uid: uid.to_owned(),
+            owner: Some(OwnerReference {
+                api_version: ImagePullSecret::api_version(&()).into_owned(),
+                kind: ImagePullSecret::kind(&()).into_owned(),
+                name: name.to_owned(),
+                uid: uid.to_owned(),
+                controller: Some(true),
+                block_owner_deletion: None,
+            }),
         }
+    }
+
+    /// Those of a copy that belongs to no resource.
+    #[must_use]
+    pub fn alone() -> Self {
+        let managed_by = |value: &str| Map::from([(MANAGED_BY.to_owned(), value.to_owned())]);
+        Self { labels: managed_by(OURS), annotations: managed_by(PREDECESSOR), owner: None }
     }
 
     /// Which credentials came from where, as it is written on copies.
@@ -57,35 +68,24 @@ impl Marks {
         self.annotations.insert(ORIGINS.to_owned(), origins);
     }
 
-    /// What has the garbage collector remove a copy after its resource.
-    #[must_use]
-    pub fn owner(&self) -> OwnerReference {
-        OwnerReference {
-            api_version: ImagePullSecret::api_version(&()).into_owned(),
-            kind: ImagePullSecret::kind(&()).into_owned(),
-            name: self.name.clone(),
-            uid: self.uid.clone(),
-            controller: Some(true),
-            block_owner_deletion: None,
-        }
-    }
-
     /// Puts them on a Secret. Those of others stay, but there can be one controlling owner only.
     pub fn put_on(&self, metadata: &mut ObjectMeta) {
         metadata.labels.get_or_insert_default().extend(self.labels.clone());
         let annotations = metadata.annotations.get_or_insert_default();
         annotations.extend(self.annotations.clone());
         annotations.remove(LAST_APPLIED);
-        let owners = metadata.owner_references.get_or_insert_default();
-        owners.retain(|owner| owner.controller != Some(true) && owner.uid != self.uid);
-        owners.push(self.owner());
+        if let Some(own) = &self.owner {
+            let owners = metadata.owner_references.get_or_insert_default();
+            owners.retain(|owner| owner.controller != Some(true) && owner.uid != own.uid);
+            owners.push(own.clone());
+        }
     }
 
     fn are_on(&self, copy: &Copy) -> bool {
         let all = |wanted: &Map, there: &Map| wanted.iter().all(|(key, value)| there.get(key) == Some(value));
         all(&self.labels, &copy.labels)
             && all(&self.annotations, &copy.annotations)
-            && copy.owners.contains(&self.uid)
+            && self.owner.as_ref().is_none_or(|owner| copy.owners.contains(&owner.uid))
             && !copy.noted
     }
 }
@@ -120,7 +120,9 @@ impl Copy {
             Owner::Source
         } else if marks.are_on(self) {
             Owner::Us
-        } else if self.owner_uid().is_some() || self.owners.contains(&marks.uid) {
+        } else if self.owner_uid().is_some()
+            || marks.owner.as_ref().is_some_and(|owner| self.owners.contains(&owner.uid))
+        {
             // Of this resource, with marks that are not complete; or of another one, which has lost its claim.
             Owner::Predecessor
         } else {

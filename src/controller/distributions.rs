@@ -13,6 +13,8 @@ use crate::names::Names;
 pub struct Distribution {
     /// Who comes first where two resources want the same name in a namespace: the older one.
     pub rank: Rank,
+    /// Name of the resource.
+    pub name: String,
     /// Name of the copies, and of the reference.
     pub secret: String,
     /// What marks the copies.

@@ -16,14 +16,22 @@ pub struct Flag {
     pub switch: bool,
     /// For `--help`.
     pub help: &'static str,
+    /// Other names, of systems that this one replaces.
+    pub also: &'static [&'static str],
+}
+
+impl Flag {
+    const fn also(self, also: &'static [&'static str]) -> Self {
+        Self { also, ..self }
+    }
 }
 
 const fn flag(name: &'static str, variable: &'static str, help: &'static str) -> Flag {
-    Flag { name, variable, switch: false, help }
+    Flag { name, variable, switch: false, help, also: &[] }
 }
 
 const fn switch(name: &'static str, variable: &'static str, help: &'static str) -> Flag {
-    Flag { name, variable, switch: true, help }
+    Flag { name, variable, switch: true, help, also: &[] }
 }
 
 /// In the order of `--help`.
@@ -74,10 +82,29 @@ pub const FLAGS: &[Flag] = &[
         "CONFIG_RUNNING_IN_CLUSTER",
         "Be a Pod's ServiceAccount; else $HOME/.kube/config [default: true]",
     ),
+    flag(
+        "resource-selector",
+        "RESOURCE_SELECTOR",
+        "Follow ImagePullSecrets with these labels only, as of kubectl -l",
+    ),
     flag("kubeconfig", "KUBECONFIG", "How to reach the API server instead"),
     switch("enable-leader-election", "ENABLE_LEADER_ELECTION", "Only one of several replicas acts"),
     flag("lease-name", "LEASE_NAME", "What replicas elect by [default: pullgate-controller]"),
+    flag(
+        "lease-namespace",
+        "LEASE_NAMESPACE",
+        "Where that is [default: that of the Pod, or of the kubeconfig]",
+    )
+    .also(&["config-namespace"]),
     flag("health-port", "HEALTH_PORT", "Port of /livez, /readyz and /metrics; 0 for none [default: 8080]"),
+    flag("metrics-addr", "METRICS_ADDR", "The same, as :8080"),
+    flag(
+        "periodic-reconcile-interval",
+        "PERIODIC_RECONCILE_INTERVAL",
+        "What -loop-duration is, in seconds and without a unit",
+    ),
+    flag("log-level", "LOG_LEVEL", "trace, debug, info, warn, error or fatal [default: info]")
+        .also(&["log.level"]),
     switch("debug", "CONFIG_DEBUG", "Log more"),
 ];
 
@@ -103,7 +130,8 @@ impl std::fmt::Debug for Redacted {
 impl clap::Args for Flags {
     fn augment_args(command: Command) -> Command {
         let arg = |flag: &Flag| {
-            let arg = Arg::new(flag.name).long(flag.name).help(flag.help);
+            let arg = Arg::new(flag.name).long(flag.name).visible_aliases(flag.also.iter().copied());
+            let arg = arg.help(flag.help);
             let arg = arg.value_parser(clap::value_parser!(OsString)).hide_default_value(true);
             // As often as it is given; the last one counts.
             let arg = arg.overrides_with(flag.name).action(ArgAction::Set);

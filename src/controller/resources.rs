@@ -106,6 +106,7 @@ impl Resources {
         let created = resource.metadata.creation_timestamp.as_ref().map(|time| time.0.to_string());
         self.put(Distribution {
             rank: Rank { created: created.unwrap_or_default(), uid: uid.to_owned() },
+            name: name.to_owned(),
             secret: target.secret.name.clone(),
             marks,
             selection,
@@ -299,8 +300,8 @@ impl Resources {
                 Some(false) => {}
                 Some(true) => {
                     selecting.insert(uid.clone());
-                    let before = winners.get(&candidate.secret).map(|winner| winner.marks.name.clone());
-                    let before = before.map(|name| format!("ImagePullSecret {name}"));
+                    let before = winners.get(&candidate.secret);
+                    let before = before.map(|winner| format!("ImagePullSecret {}", winner.name));
                     let settings = taken.filter(|taken| *taken == candidate.secret);
                     match before.or_else(|| settings.map(|_| "the settings".to_owned())) {
                         Some(other) => {

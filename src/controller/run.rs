@@ -34,12 +34,7 @@ use super::resource::CredentialsReference;
 use super::resources::Resources;
 use super::settings::{Local, Settings, Source, Task};
 use super::source::{Current, follow};
-use super::sources::Sources;
-#[cfg(feature = "ecr")]
-use super::sources::ecr::Ecr;
-#[cfg(not(feature = "ecr"))]
-use super::sources::token::NoTokens;
-use super::sources::token::Tokens;
+use super::sources::{Sources, tokens};
 use super::upkeep::{Guarded, Upkeep};
 use super::view::Origin;
 use super::watches::{Which, events};
@@ -99,8 +94,9 @@ pub async fn run(
         Reporter { controller: "pullgate-controller".to_owned(), instance: Some(identity.clone()) };
     let recorder = Recorder::new(client.clone(), reporter);
 
+    let lease_namespace = settings.lease_namespace.as_deref().unwrap_or(&own_namespace);
     let mut candidate =
-        settings.lease.as_ref().map(|lease| Candidate::new(client.clone(), &own_namespace, lease, identity));
+        settings.lease.as_ref().map(|lease| Candidate::new(client.clone(), lease_namespace, lease, identity));
     let leadership = Arc::new(if candidate.is_some() { Leadership::elected() } else { Leadership::alone() });
 
     let (publish, current) = watch::channel(Current::default());
@@ -123,11 +119,7 @@ pub async fn run(
     let (touch, touched) = mpsc::unbounded_channel();
     let (touch_resources, touched_resources) = mpsc::unbounded_channel();
     let (sources_changed, changed_sources) = mpsc::unbounded_channel();
-    #[cfg(feature = "ecr")]
-    let tokens = Tokens::new(Arc::new(Ecr::default()));
-    #[cfg(not(feature = "ecr"))]
-    let tokens = Tokens::new(Arc::new(NoTokens));
-    let sources = Sources::new(client.clone(), tokens, settings.resync, sources_changed);
+    let sources = Sources::new(client.clone(), tokens(), settings.resync, sources_changed);
     let resources = Arc::new(Resources::new(sources, reader.clone(), touch.clone(), touch_resources));
     let upkeep = Arc::new(Upkeep::new(
         client.clone(),

@@ -12,7 +12,7 @@ use super::credentials::Credentials;
 use super::entries::BadCredentials;
 use super::flags::Flags;
 use crate::config::raw::{Known, variables};
-use crate::config::read::{Reader, dns_label, dns_subdomain, name_pattern};
+use crate::config::read::{Reader, dns_label, dns_subdomain, name_pattern, port_of};
 use crate::config::{ConfigError, Logging, read_logging};
 use crate::image::analysis::Notice;
 use crate::names::Names;
@@ -39,12 +39,16 @@ variables! {
     config_running_in_cluster = "CONFIG_RUNNING_IN_CLUSTER",
     config_debug = "CONFIG_DEBUG",
     config_ignore_secret_creation_error = "CONFIG_IGNORE_SECRET_CREATION_ERROR",
+    resource_selector = "RESOURCE_SELECTOR",
     kubeconfig = "KUBECONFIG",
     enable_leader_election = "ENABLE_LEADER_ELECTION",
     lease_name = "LEASE_NAME",
+    lease_namespace = "LEASE_NAMESPACE",
+    periodic_reconcile_interval = "PERIODIC_RECONCILE_INTERVAL",
     log_level = "LOG_LEVEL",
     log_format = "LOG_FORMAT",
     health_port = "HEALTH_PORT",
+    metrics_addr = "METRICS_ADDR",
 }
 
 /// Those of the controller, and what they were called in the webhook that wrote Secrets itself.
@@ -80,10 +84,14 @@ pub struct Settings {
     pub task: Task,
     /// How often everything is looked at again, events or not.
     pub resync: Duration,
+    /// Labels of the ImagePullSecrets that are followed; none: all.
+    pub resource_selector: Option<String>,
     /// How to reach the API server; none: as a Pod does.
     pub kubeconfig: Option<PathBuf>,
     /// Name of the Lease, where replicas elect one of them.
     pub lease: Option<String>,
+    /// Its namespace; none: the one that this process is in.
+    pub lease_namespace: Option<String>,
     /// Plain port of health and metrics, unless off.
     pub health_port: Option<u16>,
     /// What is logged.
@@ -165,7 +173,8 @@ fn settings(values: &Values, uninstall: bool, terminal: bool, read: &mut Reader)
     read.boolean("CONFIG_IGNORE_SECRET_CREATION_ERROR", values.config_ignore_secret_creation_error.as_ref());
     let lease = read.name("LEASE_NAME", values.lease_name.as_ref(), dns_subdomain);
     let elects = read.boolean("ENABLE_LEADER_ELECTION", values.enable_leader_election.as_ref());
-    let health = read.number("HEALTH_PORT", values.health_port.as_ref(), 8080, 0..=65535);
+    let lease_namespace = read.name("LEASE_NAMESPACE", values.lease_namespace.as_ref(), dns_label);
+    let health = health_port(values, read);
     let debug = read.boolean("CONFIG_DEBUG", values.config_debug.as_ref());
     let mut logging = read_logging(values.log_level.as_ref(), values.log_format.as_ref(), terminal, read);
     if debug {
@@ -187,9 +196,11 @@ fn settings(values: &Values, uninstall: bool, terminal: bool, read: &mut Reader)
         } else {
             Task::Keep
         },
-        resync: resync(values.config_loop_duration.as_ref(), read),
+        resync: resync(values, read),
+        resource_selector: values.resource_selector.clone(),
         kubeconfig: kubeconfig(values, read),
         lease: elects.then(|| lease.unwrap_or_else(|| "pullgate-controller".to_owned())),
+        lease_namespace,
         health_port: (health != 0).then_some(health),
         logging,
         notices: Vec::new(),
@@ -231,20 +242,60 @@ fn refuse_literal(problem: &BadCredentials, read: &mut Reader) {
     read.refuse("CONFIG_DOCKERCONFIGJSON", "…", format_args!("cannot be used: {problem}"));
 }
 
-/// As Go writes a time: `10s`, `1m30s`.
-fn resync(raw: Option<&String>, read: &mut Reader) -> Duration {
+/// By its own name, or as an address: there is one port for all addresses.
+fn health_port(values: &Values, read: &mut Reader) -> u16 {
+    let own = values.health_port.as_ref();
+    let port = read.number("HEALTH_PORT", own, 8080, 0..=65535);
+    let Some(address) = &values.metrics_addr else { return port };
+    match port_of(address) {
+        Ok(other) if own.is_some() && other != port => {
+            read.refuse(
+                "METRICS_ADDR",
+                address,
+                format_args!("and HEALTH_PORT={port}: these are two ports for one thing"),
+            );
+            port
+        }
+        Ok(other) => other,
+        Err(problem) => {
+            read.refuse("METRICS_ADDR", address, problem);
+            port
+        }
+    }
+}
+
+/// As Go writes a time, `10s`, `1m30s`; or in seconds.
+fn resync(values: &Values, read: &mut Reader) -> Duration {
     let default = Duration::from_secs(10);
-    let Some(text) = raw else { return default };
-    let parsed = text.trim().parse::<kube::core::Duration>().ok().filter(|time| !time.is_negative());
-    let time = parsed.map(Duration::from);
+    let (name, text, time) = match (&values.config_loop_duration, &values.periodic_reconcile_interval) {
+        (None, None) => return default,
+        (Some(_), Some(seconds)) => {
+            let problem =
+                "and CONFIG_LOOP_DURATION, too: these are two names of one thing; accepted: one of them";
+            read.refuse("PERIODIC_RECONCILE_INTERVAL", seconds, problem);
+            return default;
+        }
+        (Some(text), None) => {
+            let time = text.trim().parse::<kube::core::Duration>().ok().filter(|time| !time.is_negative());
+            ("CONFIG_LOOP_DURATION", text, time.map(Duration::from))
+        }
+        (None, Some(text)) => {
+            ("PERIODIC_RECONCILE_INTERVAL", text, text.trim().parse().ok().map(Duration::from_secs))
+        }
+    };
     match time.filter(|time| !time.is_zero()) {
         Some(time) if time < LEAST_RESYNC => {
-            read.warn(format!("CONFIG_LOOP_DURATION={text} is less than 1s: 1s is used"));
+            read.warn(format!("{name}={text} is less than 1s: 1s is used"));
             LEAST_RESYNC
         }
         Some(time) => time,
         None => {
-            read.refuse("CONFIG_LOOP_DURATION", text, "is no time; accepted: such as 10s, 1m30s, 1h");
+            let accepted = if name == "CONFIG_LOOP_DURATION" {
+                "such as 10s, 1m30s, 1h"
+            } else {
+                "seconds, such as 300"
+            };
+            read.refuse(name, text, format_args!("is no time; accepted: {accepted}"));
             default
         }
     }

@@ -1,6 +1,6 @@
 //! One resource at a time: merge what its sources give, have its copies made of that, and tell how it stands.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -12,16 +12,14 @@ use kube::runtime::controller::Action as Next;
 use kube::runtime::events::{Event, EventType, Recorder};
 use kube::{Api, Client, Resource as _};
 use log::{debug, info, warn};
-use serde::{Deserialize, Serialize};
 use tokio::time::{Instant, timeout};
 
 use super::apply::Problem;
-use super::copies::ORIGINS;
-use super::credentials::{Credentials, KEY};
+use super::credentials::Credentials;
 use super::distributions::Distribution;
-use super::entries::{Entries, Format};
 use super::leader::{Leadership, WRITE_PATIENCE};
-use super::merge::{Given, Merged, Origin, merge};
+use super::memory::{remember, remembered};
+use super::merge::{Merged, merge};
 use super::resource::{CredentialsReference, ImagePullSecret, ImagePullSecretStatus, identity};
 use super::resources::Resources;
 use super::status::{READY, Reason, Standing};
@@ -294,36 +292,4 @@ fn has_finalizer(resource: &ImagePullSecret) -> bool {
 #[must_use]
 pub fn told(place: &CredentialsReference) -> String {
     format!("{}.{}", place.namespace, place.name)
-}
-
-/// What a copy says of the origin of its credentials.
-#[derive(Deserialize, Serialize)]
-struct Memory {
-    registries: Vec<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    expires: Option<String>,
-}
-
-fn remember(origins: &BTreeMap<String, Origin>) -> String {
-    let memory = |origin: &Origin| Memory {
-        registries: origin.registries.clone(),
-        expires: origin.expires.map(|expires| expires.to_string()),
-    };
-    let memories: BTreeMap<_, _> = origins.iter().map(|(name, origin)| (name, memory(origin))).collect();
-    serde_json::to_string(&memories).unwrap_or_default()
-}
-
-/// What sources gave, by the copy that holds it.
-fn remembered(copy: &ApiSecret) -> Option<BTreeMap<String, Given>> {
-    let memories = copy.metadata.annotations.as_ref()?.get(ORIGINS)?;
-    let memories: BTreeMap<String, Memory> = serde_json::from_str(memories).ok()?;
-    let content = copy.data.as_ref()?.get(KEY)?;
-    let whole = Entries::read(Format::Config, &content.0).ok()?;
-    let given = |memory: Memory| {
-        let mut entries = whole.clone();
-        entries.retain(|registry| memory.registries.iter().any(|known| known == registry));
-        let expires = memory.expires.and_then(|expires| expires.parse().ok());
-        Given { entries: Arc::new(entries), expires }
-    };
-    Some(memories.into_iter().map(|(name, memory)| (name, given(memory))).collect())
 }

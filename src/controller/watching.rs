@@ -122,7 +122,8 @@ pub(super) fn watch_resources(
     let api = Api::<Guarded>::all(engine.client.clone());
     let (engine, upkeep, mut complaints) = (Arc::clone(engine), Arc::clone(upkeep), Repeats::default());
     let mut said_unknown = Repeats::default();
-    events(api, Which::All, engine.settings.resync)
+    let which = engine.settings.resource_selector.as_deref().map_or(Which::All, Which::Labelled);
+    events(api, which, engine.settings.resync)
         .reflect(writer)
         .inspect(move |event| match event {
             Ok(Event::Init) => {}

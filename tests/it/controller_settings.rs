@@ -51,8 +51,10 @@ fn told(settings: Settings) -> String {
         recreate,
         task,
         resync,
+        resource_selector,
         kubeconfig,
         lease,
+        lease_namespace,
         health_port,
         logging,
         notices: _,
@@ -65,7 +67,8 @@ fn told(settings: Settings) -> String {
     let accounts = if accounts == Names::All { "all".to_owned() } else { format!("{account:?}") };
     format!(
         "{secret} of {:?} else {local}, on {accounts}, not in {excluded_namespaces:?}, overwrite {overwrite} recreate \
-         {recreate}, {task:?} every {resync:?}, {kubeconfig:?} {lease:?} {health_port:?} {:?}",
+         {recreate}, {task:?} every {resync:?}, {kubeconfig:?} {lease:?} {lease_namespace:?} {health_port:?} {:?}, \
+         resources {resource_selector:?}",
         source.object, logging.level
     )
 }
@@ -101,8 +104,13 @@ const EACH: &[(&str, &str, &str, &str)] = &[
     ("runonce", "true", "CONFIG_RUNONCE", "Once"),
     ("loop-duration", "1m30s", "CONFIG_LOOP_DURATION", "every 90s"),
     ("kubeconfig", "/root/config", "KUBECONFIG", "Some(\"/root/config\")"),
+    ("resource-selector", "team=a", "RESOURCE_SELECTOR", "resources Some(\"team=a\")"),
     ("lease-name", "other", "LEASE_NAME", ""),
+    ("lease-namespace", "infra", "LEASE_NAMESPACE", "Some(\"infra\") Some(8080)"),
     ("health-port", "0", "HEALTH_PORT", "None Info"),
+    ("metrics-addr", "127.0.0.1:9090", "METRICS_ADDR", "Some(9090) Info"),
+    ("periodic-reconcile-interval", "300", "PERIODIC_RECONCILE_INTERVAL", "every 300s"),
+    ("log-level", "debug", "LOG_LEVEL", "Debug"),
     ("debug", "true", "CONFIG_DEBUG", "Debug"),
     // Said to work; they change nothing.
     ("use-informers", "false", "CONFIG_USE_INFORMERS", ""),
@@ -235,6 +243,31 @@ fn accounts_are_names_patterns_or_all() {
     assert_eq!((all.accounts, all.account), (Names::All, None));
 }
 
+/// Of the controller that had resources.
+#[test]
+fn flags_of_before_are_read_by_their_names() {
+    for (typed, same) in [
+        (vec!["--config-namespace=infra"], vec!["-lease-namespace=infra"]),
+        (vec!["--log.level=debug"], vec!["-log-level=debug"]),
+        (vec!["--metrics-addr=:8080"], vec!["-health-port=8080"]),
+        (vec!["--metrics-addr=0"], vec!["-health-port=0"]),
+        (vec!["--metrics-addr", ":9", "--enable-leader-election"], vec!["-health-port=9", "-enable-leader-election"]),
+        (vec!["--periodic-reconcile-interval=90"], vec!["-loop-duration=1m30s"]),
+    ] {
+        assert_eq!(told(loaded(&typed, &[])), told(loaded(&same, &[])), "{typed:?}");
+    }
+    // Two names of one thing.
+    for (typed, named) in [
+        (["--metrics-addr=:9", "-health-port=8"], ["METRICS_ADDR", "HEALTH_PORT"]),
+        (["--periodic-reconcile-interval=9", "-loop-duration=9s"], ["PERIODIC_RECONCILE_INTERVAL", "CONFIG_LOOP_DURATION"]),
+    ] {
+        let problems = errors(&typed, &[]);
+        assert_eq!(problems.len(), 1, "{problems:?}");
+        assert!(named.iter().all(|name| problems[0].contains(name)), "{problems:?}");
+    }
+    assert!(load(&["--metrics-addr=:8080", "-health-port=8080"], &[]).is_ok());
+}
+
 /// Of the webhook that wrote Secrets itself.
 #[test]
 fn other_names_of_a_setting_are_read_and_said() {
@@ -277,6 +310,11 @@ fn what_cannot_be_used_is_named_with_what_is_accepted() {
         ("CONFIG_LOOP_DURATION", "-10s", "10s"),
         ("CONFIG_LOOP_DURATION", "0s", "10s"),
         ("LEASE_NAME", "A", "lower-case letters"),
+        ("LEASE_NAMESPACE", "a.b", "name of a namespace"),
+        ("METRICS_ADDR", "localhost", "such as :8080"),
+        ("METRICS_ADDR", ":65536", "such as :8080"),
+        ("PERIODIC_RECONCILE_INTERVAL", "5m", "such as 300"),
+        ("PERIODIC_RECONCILE_INTERVAL", "0", "such as 300"),
         ("HEALTH_PORT", "65536", "from 0 to 65535"),
         ("LOG_LEVEL", "loud", "info"),
     ] {

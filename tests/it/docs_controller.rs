@@ -23,7 +23,8 @@ fn the_table_of_settings_has_every_variable_with_its_flag_and_default() {
     for row in &rows {
         let variable = code(row[0]);
         let flag = FLAGS.iter().find(|flag| flag.variable == variable);
-        let names: BTreeSet<_> = flag.iter().map(|flag| format!("-{}", flag.name)).collect();
+        let names = flag.iter().flat_map(|flag| std::iter::once(&flag.name).chain(flag.also));
+        let names: BTreeSet<_> = names.map(|name| format!("-{name}")).collect();
         assert_eq!(codes(row[1]), names.iter().map(String::as_str).collect(), "{variable}");
         let help = flag.map(|flag| flag.help).unwrap_or_default();
         if let Some((_, default)) = help.split_once("[default: ") {
@@ -58,6 +59,10 @@ fn the_deployment_script_knows_the_controllers_variables_and_their_other_names()
         "ENABLE_LEADER_ELECTION",
         "KUBECONFIG",
         "LEASE_NAME",
+        "LEASE_NAMESPACE",
+        "METRICS_ADDR",
+        "PERIODIC_RECONCILE_INTERVAL",
+        "RESOURCE_SELECTOR",
     ];
     assert_eq!(left, BTreeSet::from(expected));
     assert_eq!(taken.len() + left.len(), VARIABLES.len(), "the script takes what is no variable");

@@ -13,6 +13,7 @@ mod config;
 mod connections;
 mod controller_settings;
 mod controller_view;
+mod crd;
 mod docs;
 mod docs_controller;
 mod fixtures;

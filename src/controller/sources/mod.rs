@@ -26,6 +26,16 @@ use super::watches::{Which, complain, events};
 use login::Login;
 use token::Tokens;
 
+/// Tokens of ECR, where this program was built with it.
+#[must_use]
+pub fn tokens() -> Arc<Tokens> {
+    #[cfg(feature = "ecr")]
+    let source = Arc::new(ecr::Ecr::default());
+    #[cfg(not(feature = "ecr"))]
+    let source = Arc::new(token::NoTokens);
+    Tokens::new(source)
+}
+
 /// The type of a Secret in the older format.
 const LEGACY_TYPE: &str = "kubernetes.io/dockercfg";
 

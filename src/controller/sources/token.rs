@@ -141,34 +141,29 @@ impl Drop for Following {
 /// Gets a token, and a new one at half of its life. Nothing is locked while it waits.
 async fn keep(source: Arc<dyn TokenSource>, login: Login, publish: watch::Sender<Current>) {
     let registry = login.registry();
-    let mut failures = 0_u32;
+    let (mut failures, mut good_until) = (0_u32, Timestamp::MIN);
     loop {
         let answer = timeout(PATIENCE, source.token(&login)).await;
         let answer = answer.unwrap_or_else(|_| Err(format!("no answer in {} s", PATIENCE.as_secs())));
-        let wait = match answer {
-            Ok(token) if token.expires <= Timestamp::now() => {
-                failures = failures.saturating_add(1);
-                publish.send_replace(Some(Err(format!(
-                    "the token had expired at {} when it came",
-                    token.expires
-                ))));
-                backoff(failures)
+        let now = Timestamp::now();
+        let (current, life) = match answer {
+            // It is no better than the one before, unless that is gone, too.
+            Ok(token) if token.expires <= now && good_until > now => {
+                (Err(format!("the token had expired at {} when it came", token.expires)), None)
             }
             Ok(Token { user, password, expires }) => {
-                failures = 0;
-                let life = Duration::try_from(expires.duration_since(Timestamp::now())).unwrap_or_default();
+                good_until = expires;
                 let entries = Arc::new(Entries::login(&registry, &user, &password));
-                publish.send_replace(Some(Ok(Given { entries, expires: Some(expires) })));
-                // Not all at the same time, and rather before than after.
-                (life / 2).mul_f64(1.0 - 0.1 * random())
+                let life = Duration::try_from(expires.duration_since(now)).ok();
+                (Ok(Given { entries, expires: Some(expires) }), life.filter(|life| !life.is_zero()))
             }
-            Err(problem) => {
-                failures = failures.saturating_add(1);
-                publish.send_replace(Some(Err(problem)));
-                backoff(failures)
-            }
+            Err(problem) => (Err(problem), None),
         };
-        sleep(wait.max(LEAST)).await;
+        publish.send_replace(Some(current));
+        failures = if life.is_some() { 0 } else { failures.saturating_add(1) };
+        // Not all at the same time, and rather before half of it than after.
+        let half = |life: Duration| (life / 2).mul_f64(1.0 - 0.1 * random());
+        sleep(life.map_or_else(|| backoff(failures), half).max(LEAST)).await;
     }
 }
 
