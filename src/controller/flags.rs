@@ -93,7 +93,7 @@ pub const FLAGS: &[Flag] = &[
     flag(
         "lease-namespace",
         "LEASE_NAMESPACE",
-        "Where that is [default: that of the Pod, or of the kubeconfig]",
+        "Where that is [default: that of the Pod]",
     )
     .also(&["config-namespace"]),
     flag("health-port", "HEALTH_PORT", "Port of /livez, /readyz and /metrics; 0 for none [default: 8080]"),
