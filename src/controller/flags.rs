@@ -90,12 +90,8 @@ pub const FLAGS: &[Flag] = &[
     flag("kubeconfig", "KUBECONFIG", "How to reach the API server instead"),
     switch("enable-leader-election", "ENABLE_LEADER_ELECTION", "Only one of several replicas acts"),
     flag("lease-name", "LEASE_NAME", "What replicas elect by [default: pullgate-controller]"),
-    flag(
-        "lease-namespace",
-        "LEASE_NAMESPACE",
-        "Where that is [default: that of the Pod]",
-    )
-    .also(&["config-namespace"]),
+    flag("lease-namespace", "LEASE_NAMESPACE", "Where that is [default: that of the Pod]")
+        .also(&["config-namespace"]),
     flag("health-port", "HEALTH_PORT", "Port of /livez, /readyz and /metrics; 0 for none [default: 8080]"),
     flag("metrics-addr", "METRICS_ADDR", "The same, as :8080"),
     flag(

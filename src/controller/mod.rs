@@ -33,3 +33,4 @@ pub mod upkeep;
 pub mod view;
 pub mod watches;
 mod watching;
+pub mod works;

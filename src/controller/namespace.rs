@@ -16,13 +16,13 @@ use super::outcomes::Outcome;
 use super::plan::{self, Action, Wanted, plan};
 use super::report::{account_place, fight_place, secret_place};
 use super::resource::CredentialsReference;
-use super::resources::Work;
 use super::settings;
 use super::view::{of_account, of_secret};
+use super::works::Work;
 use crate::names::Names;
 
 /// Before a Secret that is in the way, and not watched, is looked at again.
-const FOREIGN_PAUSE: Duration = Duration::from_mins(1);
+const FOREIGN_PAUSE: Duration = Duration::from_secs(30);
 
 /// Something to be done in a namespace.
 struct Task {
@@ -134,7 +134,9 @@ impl Engine {
         match &done {
             Ok((_, _, Some(obstacle))) => outcome(Outcome::Failed((*obstacle).to_owned())),
             Ok(_) => {
-                let there = self.observed(namespace, task).secret.is_some();
+                let seen = self.observed(namespace, task);
+                // Where a source belongs, it serves as it is; whether it is there is told of the source.
+                let there = seen.secret.is_some() || seen.awaits_source;
                 outcome(if there { Outcome::InSync } else { Outcome::Pending });
             }
             Err(Problem::Failed { message, .. }) => outcome(Outcome::Failed(message.clone())),

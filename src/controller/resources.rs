@@ -12,23 +12,13 @@ use tokio::sync::{mpsc, watch};
 use super::copies::{Copy, Marks, of_copy};
 use super::distributions::{Distribution, Distributions, Rank};
 use super::engine::Watching;
-use super::outcomes::{Outcome, Outcomes};
+use super::outcomes::Outcomes;
 use super::pods::{Keys, PodFacts};
 use super::resource::{CredentialsReference, ImagePullSecret, identity};
 use super::selection::{BadSelector, Facts, Selection};
 use super::sources::Sources;
 use super::view::{Seen, Watched};
 use crate::names::Names;
-
-/// Something that has to be done in a namespace for a resource.
-pub struct Work {
-    /// For which one.
-    pub distribution: Arc<Distribution>,
-    /// Name of the Secret: that of an earlier time, where the target was renamed.
-    pub secret: String,
-    /// Whether the namespace is to have it.
-    pub selected: bool,
-}
 
 /// All of it.
 pub struct Resources {
@@ -38,20 +28,22 @@ pub struct Resources {
     pub pod_keys: watch::Sender<Option<Arc<Keys>>>,
     /// Whether `ServiceAccounts` of any name may have to reference a copy.
     pub wants_accounts: watch::Sender<bool>,
-    namespaces: Store<Watching>,
+    pub(super) namespaces: Store<Watching>,
     touched_namespaces: mpsc::UnboundedSender<ObjectRef<Watching>>,
-    touched_resources: mpsc::UnboundedSender<String>,
+    pub(super) touched_resources: mpsc::UnboundedSender<String>,
     state: Mutex<State>,
 }
 
+/// What is known of resources, copies and Pods.
 #[derive(Default)]
-struct State {
-    distributions: Distributions,
+pub(super) struct State {
+    pub(super) distributions: Distributions,
     credentials: HashMap<String, Vec<CredentialsReference>>,
-    names: HashMap<String, String>,
-    copies: Watched<Copy>,
+    pub(super) names: HashMap<String, String>,
+    pub(super) copies: Watched<Copy>,
     pods: Watched<PodFacts>,
-    outcomes: Outcomes,
+    pub(super) outcomes: Outcomes,
+    listed_namespaces: bool,
     listed_resources: bool,
     listed_copies: bool,
     listed_pods: bool,
@@ -75,7 +67,7 @@ impl Resources {
         }
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    pub(super) fn state(&self) -> MutexGuard<'_, State> {
         // Whatever panics, each of its parts is in one piece.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -203,9 +195,19 @@ impl Resources {
         }
     }
 
+    /// All namespaces have been listed.
+    pub fn listed_namespaces(&self) {
+        if !std::mem::replace(&mut self.state().listed_namespaces, true) {
+            self.touch_all();
+        }
+    }
+
     fn touch_all(&self) {
         for namespace in self.namespaces.state() {
             let _ = self.touched_namespaces.send(ObjectRef::from_obj(&*namespace));
+        }
+        for name in self.state().names.values() {
+            let _ = self.touched_resources.send(name.clone());
         }
     }
 
@@ -267,122 +269,27 @@ impl Resources {
         all.map(|(namespace, name, _)| (namespace.clone(), name.clone())).collect()
     }
 
+    /// Whether enough has been seen to say what is to be done.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        self.state().is_ready()
+    }
+
     /// Whether a namespace is on its way out, or gone.
     #[must_use]
     pub fn is_terminating(&self, namespace: &str) -> bool {
         let namespace = self.namespaces.get(&ObjectRef::new(namespace));
         namespace.is_none_or(|namespace| namespace.metadata.deletion_timestamp.is_some())
     }
-
-    // --- what is to be done --------------------------------------------------------------------------
-
-    /// Whether enough has been seen to say what is to be done.
-    #[must_use]
-    pub fn is_ready(&self) -> bool {
-        let state = self.state();
-        state.listed_resources && state.listed_copies
-    }
-
-    /// What is to be done in a namespace. Notes how it stands for those who come second, or do not select it any more.
-    #[must_use]
-    pub fn works(&self, namespace: &Watching, taken: Option<&str>) -> Vec<Work> {
-        let mut state = self.state();
-        if !state.listed_resources || !state.listed_copies {
-            return Vec::new();
-        }
-        let name = namespace.metadata.name.as_deref().unwrap_or_default();
-        let mut winners: BTreeMap<String, Arc<Distribution>> = BTreeMap::new();
-        let (mut selecting, mut unknown, mut told) = (BTreeSet::new(), BTreeSet::new(), Vec::new());
-        for candidate in state.distributions.candidates(name) {
-            let uid = &candidate.rank.uid;
-            match state.selects(&candidate, namespace) {
-                None => drop(unknown.insert(uid.clone())),
-                Some(false) => {}
-                Some(true) => {
-                    selecting.insert(uid.clone());
-                    let before = winners.get(&candidate.secret);
-                    let before = before.map(|winner| format!("ImagePullSecret {}", winner.name));
-                    let settings = taken.filter(|taken| *taken == candidate.secret);
-                    match before.or_else(|| settings.map(|_| "the settings".to_owned())) {
-                        Some(other) => {
-                            let problem = format!("the Secret {} is that of {other}", candidate.secret);
-                            told.push((uid.clone(), Outcome::Failed(problem)));
-                        }
-                        None => drop(winners.insert(candidate.secret.clone(), candidate)),
-                    }
-                }
-            }
-        }
-        for (uid, outcome) in told {
-            let is_news = state.outcomes.note(&uid, name, outcome);
-            self.tell(&state, &uid, is_news);
-        }
-        let mut leaving: Vec<_> = Vec::new();
-        for (secret, copy) in state.copies.of(name) {
-            let owner = copy.owner_uid().filter(|uid| !unknown.contains(*uid));
-            if let Some(distribution) = owner.and_then(|uid| state.distributions.get(uid))
-                && !winners.contains_key(secret)
-            {
-                let distribution = Arc::clone(distribution);
-                leaving.push(Work { distribution, secret: secret.clone(), selected: false });
-            }
-        }
-        for uid in state.outcomes.at(name) {
-            if !selecting.contains(&uid) && !unknown.contains(&uid) {
-                let is_news = state.outcomes.forget(&uid, name);
-                self.tell(&state, &uid, is_news);
-            }
-        }
-        let winners = winners.into_iter();
-        let winners = winners.map(|(secret, distribution)| Work { distribution, secret, selected: true });
-        // Where a target was renamed, there is a copy at any time.
-        winners.chain(leaving).collect()
-    }
-
-    /// Notes how a namespace stands for a resource.
-    pub fn note(&self, uid: &str, namespace: &str, outcome: Outcome) {
-        let mut state = self.state();
-        let is_news = state.outcomes.note(uid, namespace, outcome);
-        self.tell(&state, uid, is_news);
-    }
-
-    /// Forgets a namespace that is gone, or on its way out.
-    pub fn forget(&self, namespace: &str) {
-        let mut state = self.state();
-        for uid in state.outcomes.at(namespace) {
-            let is_news = state.outcomes.forget(&uid, namespace);
-            self.tell(&state, &uid, is_news);
-        }
-    }
-
-    /// How all namespaces of a resource stand; those that were not looked at yet are pending.
-    #[must_use]
-    pub fn outcomes(&self, uid: &str) -> BTreeMap<String, Outcome> {
-        let namespaces = self.namespaces.state();
-        let state = self.state();
-        let mut outcomes = state.outcomes.of(uid);
-        let Some(distribution) = state.distributions.get(uid) else { return outcomes };
-        for namespace in namespaces {
-            let metadata = &namespace.metadata;
-            let selected = state.selects(distribution, &namespace) != Some(false);
-            if selected && metadata.deletion_timestamp.is_none() {
-                let name = metadata.name.clone().unwrap_or_default();
-                outcomes.entry(name).or_insert(Outcome::Pending);
-            }
-        }
-        outcomes
-    }
-
-    fn tell(&self, state: &State, uid: &str, is_news: bool) {
-        if let Some(name) = state.names.get(uid).filter(|_| is_news) {
-            let _ = self.touched_resources.send(name.clone());
-        }
-    }
 }
 
 impl State {
+    pub(super) const fn is_ready(&self) -> bool {
+        self.listed_namespaces && self.listed_resources && self.listed_copies
+    }
+
     /// Whether a resource selects a namespace; none while not all Pods are known that it takes to say so.
-    fn selects(&self, distribution: &Distribution, namespace: &Watching) -> Option<bool> {
+    pub(super) fn selects(&self, distribution: &Distribution, namespace: &Watching) -> Option<bool> {
         let metadata = &namespace.metadata;
         let name = metadata.name.as_deref().unwrap_or_default();
         let facts = Facts { labels: metadata.labels.as_ref(), annotations: metadata.annotations.as_ref() };

@@ -36,7 +36,10 @@ pub(super) fn watch_namespaces(
         .modify(|namespace| namespace.metadata.managed_fields = None)
         .reflect(writer)
         .inspect(move |event| match event {
-            Ok(Event::InitDone) => engine.listed(Kind::Namespaces),
+            Ok(Event::InitDone) => {
+                engine.listed(Kind::Namespaces);
+                engine.resources.listed_namespaces();
+            }
             Ok(Event::Delete(namespace)) => {
                 engine.settle(namespace.metadata.name.as_deref().unwrap_or_default(), None, None);
             }

@@ -26,5 +26,6 @@ mod network;
 mod pods;
 mod register;
 mod reinvocation;
+mod resources;
 mod updates;
 mod workloads;

@@ -251,7 +251,10 @@ fn flags_of_before_are_read_by_their_names() {
         (vec!["--log.level=debug"], vec!["-log-level=debug"]),
         (vec!["--metrics-addr=:8080"], vec!["-health-port=8080"]),
         (vec!["--metrics-addr=0"], vec!["-health-port=0"]),
-        (vec!["--metrics-addr", ":9", "--enable-leader-election"], vec!["-health-port=9", "-enable-leader-election"]),
+        (
+            vec!["--metrics-addr", ":9", "--enable-leader-election"],
+            vec!["-health-port=9", "-enable-leader-election"],
+        ),
         (vec!["--periodic-reconcile-interval=90"], vec!["-loop-duration=1m30s"]),
     ] {
         assert_eq!(told(loaded(&typed, &[])), told(loaded(&same, &[])), "{typed:?}");
@@ -259,7 +262,10 @@ fn flags_of_before_are_read_by_their_names() {
     // Two names of one thing.
     for (typed, named) in [
         (["--metrics-addr=:9", "-health-port=8"], ["METRICS_ADDR", "HEALTH_PORT"]),
-        (["--periodic-reconcile-interval=9", "-loop-duration=9s"], ["PERIODIC_RECONCILE_INTERVAL", "CONFIG_LOOP_DURATION"]),
+        (
+            ["--periodic-reconcile-interval=9", "-loop-duration=9s"],
+            ["PERIODIC_RECONCILE_INTERVAL", "CONFIG_LOOP_DURATION"],
+        ),
     ] {
         let problems = errors(&typed, &[]);
         assert_eq!(problems.len(), 1, "{problems:?}");

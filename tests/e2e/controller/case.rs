@@ -189,7 +189,13 @@ impl Case {
             flag("secretnamespace", &self.home.name),
             flag("serviceaccounts", &self.account),
             flag("loop-duration", "1h"),
+            flag("resource-selector", &self.label()),
         ]
+    }
+
+    /// A label by which its controllers know the resources that are theirs.
+    pub(crate) fn label(&self) -> String {
+        format!("case={}", self.secret)
     }
 
     /// The Secret in a namespace, if there is one.

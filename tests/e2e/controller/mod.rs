@@ -20,6 +20,6 @@ mod writers;
 
 mod api_server;
 mod audit;
-mod case;
-mod events;
+pub(crate) mod case;
+pub(crate) mod events;
 mod line;

@@ -1,0 +1,117 @@
+//! What is to be done in a namespace for the resources, and how that stands.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use super::distributions::Distribution;
+use super::engine::Watching;
+use super::outcomes::Outcome;
+use super::resources::{Resources, State};
+
+/// Something that has to be done in a namespace for a resource.
+pub struct Work {
+    /// For which one.
+    pub distribution: Arc<Distribution>,
+    /// Name of the Secret: that of an earlier time, where the target was renamed.
+    pub secret: String,
+    /// Whether the namespace is to have it.
+    pub selected: bool,
+}
+
+impl Resources {
+    /// What is to be done in a namespace. Notes how it stands for those who come second, or do not select it any more.
+    #[must_use]
+    pub fn works(&self, namespace: &Watching, taken: Option<&str>) -> Vec<Work> {
+        let mut state = self.state();
+        if !state.is_ready() {
+            return Vec::new();
+        }
+        let name = namespace.metadata.name.as_deref().unwrap_or_default();
+        let mut winners: BTreeMap<String, Arc<Distribution>> = BTreeMap::new();
+        let (mut selecting, mut unknown, mut told) = (BTreeSet::new(), BTreeSet::new(), Vec::new());
+        for candidate in state.distributions.candidates(name) {
+            let uid = &candidate.rank.uid;
+            match state.selects(&candidate, namespace) {
+                None => drop(unknown.insert(uid.clone())),
+                Some(false) => {}
+                Some(true) => {
+                    selecting.insert(uid.clone());
+                    let before = winners.get(&candidate.secret);
+                    let before = before.map(|winner| format!("ImagePullSecret {}", winner.name));
+                    let settings = taken.filter(|taken| *taken == candidate.secret);
+                    match before.or_else(|| settings.map(|_| "the settings".to_owned())) {
+                        Some(other) => {
+                            let problem = format!("the Secret {} is that of {other}", candidate.secret);
+                            told.push((uid.clone(), Outcome::Failed(problem)));
+                        }
+                        None => drop(winners.insert(candidate.secret.clone(), candidate)),
+                    }
+                }
+            }
+        }
+        for (uid, outcome) in told {
+            let is_news = state.outcomes.note(&uid, name, outcome);
+            self.tell(&state, &uid, is_news);
+        }
+        let mut leaving: Vec<_> = Vec::new();
+        for (secret, copy) in state.copies.of(name) {
+            let owner = copy.owner_uid().filter(|uid| !unknown.contains(*uid));
+            if let Some(distribution) = owner.and_then(|uid| state.distributions.get(uid))
+                && !winners.contains_key(secret)
+            {
+                let distribution = Arc::clone(distribution);
+                leaving.push(Work { distribution, secret: secret.clone(), selected: false });
+            }
+        }
+        for uid in state.outcomes.at(name) {
+            if !selecting.contains(&uid) && !unknown.contains(&uid) {
+                let is_news = state.outcomes.forget(&uid, name);
+                self.tell(&state, &uid, is_news);
+            }
+        }
+        let winners = winners.into_iter();
+        let winners = winners.map(|(secret, distribution)| Work { distribution, secret, selected: true });
+        // Where a target was renamed, there is a copy at any time.
+        winners.chain(leaving).collect()
+    }
+
+    /// Notes how a namespace stands for a resource.
+    pub fn note(&self, uid: &str, namespace: &str, outcome: Outcome) {
+        let mut state = self.state();
+        let is_news = state.outcomes.note(uid, namespace, outcome);
+        self.tell(&state, uid, is_news);
+    }
+
+    /// Forgets a namespace that is gone, or on its way out.
+    pub fn forget(&self, namespace: &str) {
+        let mut state = self.state();
+        for uid in state.outcomes.at(namespace) {
+            let is_news = state.outcomes.forget(&uid, namespace);
+            self.tell(&state, &uid, is_news);
+        }
+    }
+
+    /// How all namespaces of a resource stand; those that were not looked at yet are pending.
+    #[must_use]
+    pub fn outcomes(&self, uid: &str) -> BTreeMap<String, Outcome> {
+        let namespaces = self.namespaces.state();
+        let state = self.state();
+        let mut outcomes = state.outcomes.of(uid);
+        let Some(distribution) = state.distributions.get(uid) else { return outcomes };
+        for namespace in namespaces {
+            let metadata = &namespace.metadata;
+            let selected = state.selects(distribution, &namespace) != Some(false);
+            if selected && metadata.deletion_timestamp.is_none() {
+                let name = metadata.name.clone().unwrap_or_default();
+                outcomes.entry(name).or_insert(Outcome::Pending);
+            }
+        }
+        outcomes
+    }
+
+    fn tell(&self, state: &State, uid: &str, is_news: bool) {
+        if let Some(name) = state.names.get(uid).filter(|_| is_news) {
+            let _ = self.touched_resources.send(name.clone());
+        }
+    }
+}

@@ -1,0 +1,85 @@
+//! A resource as people look at it, and how quiet it is.
+
+use serde_json::json;
+
+use super::case::{Resource, source};
+use crate::controller::case::Case;
+use crate::controller::events::events_of;
+use crate::kubectl::kubectl;
+use crate::wait::{never, soon};
+
+#[test]
+fn people_see_how_it_stands() {
+    let case = Case::new();
+    source(&case.home, "one", &[("a.example", "1")]);
+    let space = case.home.sibling();
+    let resource = Resource::new(&case, &["one"], &json!({"namespaces": {"names": [space.name]}}));
+    let _controller = case.controller(&[]);
+    kubectl("wait --for=condition=Ready --timeout=10s").word(&format!("imps/{}", resource.name)).ok();
+    let table = kubectl("get imps -o wide").word(&resource.name).ok().out;
+    let (head, row) = table.trim().split_once('\n').expect("two lines");
+    let columns = ["NAME", "STATE", "RECONCILED", "VALIDITY SECONDS", "SECRET NAME", "NAMESPACES", "REASON"];
+    assert_eq!(head.split("  ").map(str::trim).filter(|word| !word.is_empty()).collect::<Vec<_>>(), columns);
+    for word in [resource.name.as_str(), "Ready", &resource.secret, &format!("[\"{}\"]", space.name)] {
+        assert!(row.contains(word), "{word}: {row}");
+    }
+    let reasons = || -> Vec<String> {
+        let all = events_of("default", "ImagePullSecret", &resource.name);
+        all.iter().map(|event| event["reason"].as_str().unwrap_or_default().to_owned()).collect()
+    };
+    soon("an Event", || (reasons() == ["Reconciled"]).then_some(()));
+    case.home.kubectl("delete secret one").ok();
+    resource.is("Failed");
+    soon("another one", || reasons().contains(&"SourceCredentialsError".to_owned()).then_some(()));
+    let described = resource.kubectl("describe").ok().out;
+    assert!(described.contains("some source secrets failed to render"), "{described}");
+}
+
+#[test]
+fn a_selector_that_cannot_be_used_changes_nothing() {
+    let case = Case::new();
+    source(&case.home, "one", &[("a.example", "1")]);
+    let space = case.home.sibling();
+    let names = json!({"namespaces": {"names": [space.name]}});
+    let resource = Resource::new(&case, &["one"], &names);
+    let _controller = case.controller(&[]);
+    resource.is_in(&[&space]);
+    // The schema lets it pass.
+    let bad = json!({"namespaces": {"labels": [{"matchExpressions": [{"key": "a", "operator": "In"}]}]}});
+    resource.apply(&case, &["one"], &bad);
+    let status = resource.is("Failed");
+    assert!(
+        status["reason"].as_str().is_some_and(|text| text.contains("needs at least one value")),
+        "{status}"
+    );
+    never("the copy going", || resource.copy(&space).is_none().then_some(()));
+    resource.apply(&case, &["one"], &names);
+    resource.is("Ready");
+}
+
+#[test]
+fn nothing_is_written_while_nothing_happens() {
+    let case = Case::new();
+    source(&case.home, "one", &[("a.example", "1")]);
+    let spaces: Vec<_> = (0..5).map(|_| case.home.sibling()).collect();
+    let names: Vec<_> = spaces.iter().map(|space| &space.name).collect();
+    let resource = Resource::new(&case, &["one"], &json!({"namespaces": {"names": names}}));
+    let controller = case.controller(&["-loop-duration=1s"]);
+    resource.is("Ready");
+    let writes = || {
+        ["post", "put", "patch", "delete"]
+            .iter()
+            .map(|verb| {
+                controller.count("pullgate_controller_api_requests_total", &[&format!("verb=\"{verb}\"")])
+            })
+            .sum::<u64>()
+    };
+    // The Event of being ready is the last thing.
+    soon("the end of writing", || {
+        let before = writes();
+        std::thread::sleep(std::time::Duration::from_secs(1));
+        (writes() == before).then_some(())
+    });
+    let before = writes();
+    never("a write", || Some(writes()).filter(|now| *now != before));
+}

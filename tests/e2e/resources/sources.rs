@@ -1,0 +1,125 @@
+//! Several sources in one pull secret, and what becomes of it when they fail.
+
+use serde_json::{Value, json};
+
+use super::case::{Resource, logins, source};
+use crate::controller::case::Case;
+use crate::wait::{never, soon};
+
+#[test]
+fn registries_of_all_sources_are_merged_and_the_later_one_wins() {
+    let case = Case::new();
+    source(&case.home, "one", &[("a.example", "1"), ("both.example", "1")]);
+    source(&case.home, "two", &[("b.example", "2"), ("both.example", "2")]);
+    let legacy: Value = serde_json::from_str(&logins(&[("old.example", "3")])).expect("JSON");
+    let legacy = json!({
+        "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "three"}, "type": "kubernetes.io/dockercfg",
+        "stringData": {".dockercfg": legacy["auths"].to_string()},
+    });
+    case.home.kubectl("create -f -").input(&legacy).ok();
+    let space = case.home.sibling();
+    let target = json!({"namespaces": {"names": [space.name]}});
+    let resource = Resource::new(&case, &["one", "two", "three"], &target);
+    let _controller = case.controller(&[]);
+    let all = [("a.example", "1"), ("b.example", "2"), ("both.example", "2"), ("old.example", "3")];
+    resource.has(&space, &all);
+    let status = resource.is("Ready");
+    let named = |name: &str| format!("{}.{name}", case.home.name);
+    assert_eq!(
+        status["conflicts"],
+        json!([{"key": "both.example", "taken": named("two"), "dropped": named("one")}])
+    );
+    assert_eq!(status["sourceSecretStatus"][named("three")], "Ok");
+    // The order is that of the resource.
+    resource.apply(&case, &["two", "one", "three"], &target);
+    resource
+        .has(&space, &[("a.example", "1"), ("b.example", "2"), ("both.example", "1"), ("old.example", "3")]);
+    // A rotation of one source; and one that is not named any more.
+    source(&case.home, "one", &[("a.example", "new")]);
+    resource.has(
+        &space,
+        &[("a.example", "new"), ("b.example", "2"), ("both.example", "2"), ("old.example", "3")],
+    );
+    resource.apply(&case, &["one"], &target);
+    resource.has(&space, &[("a.example", "new")]);
+}
+
+/// Also for a controller that begins while a source fails.
+#[test]
+fn what_a_source_gave_stays_while_it_fails() {
+    let case = Case::new();
+    source(&case.home, "one", &[("a.example", "1")]);
+    source(&case.home, "two", &[("b.example", "2")]);
+    let space = case.home.sibling();
+    let resource = Resource::new(&case, &["one", "two"], &json!({"namespaces": {"names": [space.name]}}));
+    let controller = case.controller(&[]);
+    let both = [("a.example", "1"), ("b.example", "2")];
+    resource.has(&space, &both);
+    resource.is("Ready");
+    let broken = json!({"stringData": {".dockerconfigjson": "{\"auths\":{\"a.example\":7}}"}});
+    let broken = format!("--patch={broken}");
+    for (break_it, said) in [
+        ("delete secret one", "does not exist"),
+        ("patch secret one --type=merge", "the entry of \"a.example\" is not an object"),
+    ] {
+        if break_it.starts_with("patch") {
+            source(&case.home, "one", &[("a.example", "1")]);
+            resource.is("Ready");
+            case.home.kubectl(break_it).word(&broken).ok();
+        } else {
+            case.home.kubectl(break_it).ok();
+        }
+        let status = resource.is("Failed");
+        let of_source = &status["sourceSecretStatus"][format!("{}.one", case.home.name)];
+        assert!(of_source.as_str().is_some_and(|text| text.contains(said)), "{status}");
+        assert!(status["reason"].as_str().is_some_and(|text| text.contains(said)), "{status}");
+        resource.has(&space, &both);
+        // The others still spread.
+        source(&case.home, "two", &[("b.example", break_it)]);
+        resource.has(&space, &[("a.example", "1"), ("b.example", break_it)]);
+        source(&case.home, "two", &[("b.example", "2")]);
+        resource.has(&space, &both);
+    }
+    drop(controller);
+    let _controller = case.controller(&[]);
+    source(&case.home, "two", &[("b.example", "new")]);
+    resource.has(&space, &[("a.example", "1"), ("b.example", "new")]);
+    resource.is("Failed");
+    source(&case.home, "one", &[("a.example", "back")]);
+    resource.has(&space, &[("a.example", "back"), ("b.example", "new")]);
+    resource.is("Ready");
+}
+
+#[test]
+fn without_any_credentials_there_is_no_copy_and_no_success() {
+    let case = Case::new();
+    let space = case.home.sibling();
+    let resource = Resource::new(&case, &["one"], &json!({"namespaces": {"names": [space.name]}}));
+    let _controller = case.controller(&[]);
+    let status = resource.is("Failed");
+    assert_eq!(status["managedNamespaces"], Value::Null, "{status}");
+    never("a copy", || resource.copy(&space));
+    source(&case.home, "one", &[("a.example", "1")]);
+    resource.has(&space, &[("a.example", "1")]);
+    resource.is("Ready");
+}
+
+/// A target in the place of a source is that source.
+#[test]
+fn a_source_is_never_written() {
+    let case = Case::new();
+    source(&case.home, "one", &[("a.example", "1")]);
+    source(&case.home, "two", &[("b.example", "2")]);
+    let space = case.home.sibling();
+    let names = json!([case.home.name, space.name]);
+    let target = json!({"secret": {"name": "one"}, "namespaces": {"names": names}});
+    let before = case.home.get("secret/one");
+    let resource = Resource::new(&case, &["one", "two"], &target);
+    let _controller = case.controller(&[]);
+    soon("the copy elsewhere", || {
+        let copy: Value = serde_json::from_str(&space.kubectl("get secret one -o json").run().out).ok()?;
+        (super::case::passwords(&copy).len() == 2).then_some(())
+    });
+    resource.is("Ready");
+    assert_eq!(case.home.get("secret/one"), before);
+}
