@@ -54,12 +54,15 @@ pub enum Kind {
     Namespaces = 1,
     /// Secrets.
     Secrets = 2,
-    /// ServiceAccounts.
+    /// ServiceAccounts that the settings name.
     Accounts = 4,
+    /// `ServiceAccounts` of any name.
+    AllAccounts = 8,
 }
 
 impl Kind {
-    const ALL: u8 = Self::Namespaces as u8 | Self::Secrets as u8 | Self::Accounts as u8;
+    /// What it takes to plan for the settings.
+    const OF_SETTINGS: u8 = Self::Namespaces as u8 | Self::Secrets as u8 | Self::Accounts as u8;
 }
 
 /// Everything that it takes to bring a namespace to what is wanted.
@@ -121,8 +124,8 @@ impl Engine {
 
     /// Notes that a kind has been listed whole.
     pub(super) fn listed(&self, kind: Kind) {
-        let before = self.listed.fetch_or(kind as u8, Ordering::AcqRel);
-        if before | kind as u8 == Kind::ALL {
+        let now = self.listed.fetch_or(kind as u8, Ordering::AcqRel) | kind as u8;
+        if now & Kind::OF_SETTINGS == Kind::OF_SETTINGS {
             self.all_listed.send_if_modified(|all| !std::mem::replace(all, true));
         }
     }
@@ -139,7 +142,7 @@ impl Engine {
     /// Whether enough has been seen to plan for the settings: what has not been listed is not absent.
     pub(super) fn is_ready(&self) -> bool {
         let source = self.settings.task == settings::Task::Uninstall || self.source.borrow().known;
-        self.listed.load(Ordering::Acquire) == Kind::ALL && source
+        self.listed.load(Ordering::Acquire) & Kind::OF_SETTINGS == Kind::OF_SETTINGS && source
     }
 
     pub(super) fn wanted(&self) -> Wanted {

@@ -126,7 +126,7 @@ impl Engine {
         };
         if task.copy_of.is_some()
             && task.wanted.accounts != Names::patterns([])
-            && !self.has_listed(Kind::Accounts)
+            && !self.has_listed(Kind::AllAccounts)
         {
             return Ok((0, None));
         }

@@ -202,7 +202,8 @@ impl Resources {
         }
     }
 
-    fn touch_all(&self) {
+    /// Has everything looked at.
+    pub fn touch_all(&self) {
         for namespace in self.namespaces.state() {
             let _ = self.touched_namespaces.send(ObjectRef::from_obj(&*namespace));
         }

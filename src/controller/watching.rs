@@ -75,6 +75,16 @@ pub(super) async fn watch_accounts(engine: &Arc<Engine>, touch: &Touch) {
             }
             view.accounts.see(event)
         };
+        let see = listed(engine, Kind::Accounts, see);
+        let see = |event: Event<Seen<Account>>| {
+            let whole = matches!(event, Event::InitDone);
+            let changed = see(event);
+            if whole && (all || named.is_none()) && !engine.has_listed(Kind::AllAccounts) {
+                engine.listed(Kind::AllAccounts);
+                engine.resources.touch_all();
+            }
+            changed
+        };
         let others = async {
             // Once all are watched there is nothing more to watch.
             if named.is_none() || wants_all.wait_for(|now| *now && !all).await.is_err() {
@@ -82,7 +92,7 @@ pub(super) async fn watch_accounts(engine: &Arc<Engine>, touch: &Touch) {
             }
         };
         tokio::select! {
-            () = pump("ServiceAccounts", seen, listed(engine, Kind::Accounts, see), touch) => return,
+            () = pump("ServiceAccounts", seen, see, touch) => return,
             () = others => {}
         }
     }
