@@ -26,6 +26,8 @@ pub struct Resources {
     pub sources: Arc<Sources>,
     /// Of which Pods something has to be known; none: of none.
     pub pod_keys: watch::Sender<Option<Arc<Keys>>>,
+    /// Whether there are resources that may be listed, or were.
+    pub follows: watch::Sender<bool>,
     /// Whether `ServiceAccounts` of any name may have to reference a copy.
     pub wants_accounts: watch::Sender<bool>,
     pub(super) namespaces: Store<Watching>,
@@ -59,6 +61,7 @@ impl Resources {
         Self {
             sources,
             pod_keys: watch::Sender::new(None),
+            follows: watch::Sender::new(false),
             wants_accounts: watch::Sender::new(false),
             namespaces,
             touched_namespaces,
@@ -151,6 +154,7 @@ impl Resources {
         for uid in gone {
             self.remove(&uid);
         }
+        self.follows.send_replace(true);
         self.touch_all();
     }
 

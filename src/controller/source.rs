@@ -19,7 +19,7 @@ use super::entries::BadCredentials;
 use super::repeats::Repeats;
 use super::settings::{Local, Source};
 use super::view::{Origin, content_of, is_source};
-use super::watches::complain;
+use super::watches::{complain, is_forbidden};
 use crate::api_server::text;
 
 /// How often a file is looked at.
@@ -101,10 +101,6 @@ pub async fn follow(
             }
         }
     }
-}
-
-fn is_forbidden(error: &watcher::Error) -> bool {
-    matches!(error, watcher::Error::InitialListFailed(kube::Error::Api(status)) if status.code == 403)
 }
 
 fn read_object(mut secret: Secret) -> Result<Credentials, String> {

@@ -87,6 +87,12 @@ pub fn is_unknown(error: &Error) -> bool {
     matches!(error, Error::InitialListFailed(kube::Error::Api(status)) if status.code == 404)
 }
 
+/// Whether these objects may not be listed.
+#[must_use]
+pub fn is_forbidden(error: &Error) -> bool {
+    matches!(error, Error::InitialListFailed(kube::Error::Api(status)) if status.code == 403)
+}
+
 /// Says that a watch has a problem, unless that was said lately.
 pub fn complain(complaints: &mut Repeats, what: &str, error: &Error) {
     let error = match error {

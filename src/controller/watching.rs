@@ -21,7 +21,7 @@ use super::repeats::Repeats;
 use super::resource::OWNER_UID;
 use super::upkeep::{Guarded, Upkeep};
 use super::view::{Seen, of_account, of_secret};
-use super::watches::{Which, complain, each, events, is_unknown};
+use super::watches::{Which, complain, each, events, is_forbidden, is_unknown};
 
 /// Who is told of namespaces that have to be looked at.
 pub(super) type Touch = mpsc::UnboundedSender<ObjectRef<Watching>>;
@@ -98,8 +98,12 @@ pub(super) async fn watch_accounts(engine: &Arc<Engine>, touch: &Touch) {
     }
 }
 
-/// Copies that were made for resources.
+/// Copies that were made for resources, once there are resources that may be listed.
 pub(super) async fn watch_copies(engine: &Arc<Engine>, touch: &Touch) {
+    let mut follows = engine.resources.follows.subscribe();
+    if follows.wait_for(|follows| *follows).await.is_err() {
+        return;
+    }
     let api = Api::<ApiSecret>::all(engine.client.clone());
     let copies = events(api, Which::Labelled(OWNER_UID), engine.settings.resync);
     let seen = copies.map(|event| event.map(|event| each(event, of_copy)));
@@ -156,9 +160,9 @@ pub(super) fn watch_resources(
                 let uids: BTreeSet<_> = all.filter_map(|resource| resource.meta().uid.clone()).collect();
                 engine.resources.listed(&uids);
             }
-            Err(error) if is_unknown(error) => {
+            Err(error) if is_unknown(error) || is_forbidden(error) => {
                 if said_unknown.is_news("") {
-                    info!("there is no resource ImagePullSecret here: none is followed until there is");
+                    info!("there are no resources ImagePullSecret here that may be listed: none is followed until there are");
                 }
             }
             Err(error) => complain(&mut complaints, "ImagePullSecrets", error),

@@ -1,0 +1,174 @@
+//! Tokens of ECR in copies, from a counterpart that takes only what is signed.
+
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use super::aws::{Asked, Aws, Mood};
+use super::case::{Resource, passwords, source};
+use crate::controller::case::{Case, Controller};
+use crate::space::Space;
+use crate::wait::soon;
+
+const KEY: &str = "AKIAEXAMPLE";
+const SECRET: &str = "hunter2/secret+key";
+const HOST: &str = "123456789012.dkr.ecr.eu-central-1.amazonaws.com";
+
+/// Makes a login.
+fn login(case: &Case, name: &str, more: &Value) {
+    let mut data = json!({"accessKeyID": KEY, "secretKey": SECRET, "region": "eu-central-1", "accountID": "123456789012"});
+    json_patch::merge(&mut data, more);
+    let secret = json!({
+        "apiVersion": "v1", "kind": "Secret", "metadata": {"name": name},
+        "type": "banzaicloud.io/aws-ecr-login-config", "stringData": data,
+    });
+    case.home.kubectl("apply -f -").input(&secret).ok();
+}
+
+fn controller(case: &Case, aws: &Aws) -> Controller {
+    let user = case.user();
+    let kubeconfig = case.kubeconfig(&user, |_| ());
+    case.controller_with(user, &kubeconfig, &[("AWS_ENDPOINT_URL", &aws.url)], &[])
+}
+
+fn target(spaces: &[&Space]) -> Value {
+    json!({"namespaces": {"names": spaces.iter().map(|space| &space.name).collect::<Vec<_>>()}})
+}
+
+/// The token that a copy has for a registry.
+fn token(resource: &Resource, space: &Space, host: &str) -> Option<String> {
+    passwords(&resource.copy(space)?).remove(host)
+}
+
+#[test]
+fn a_token_is_got_once_and_spread() {
+    let case = Case::new();
+    let aws = Aws::new(KEY, SECRET);
+    login(&case, "ecr", &json!({}));
+    source(&case.home, "other", &[("a.example", "1")]);
+    let spaces = [case.home.sibling(), case.home.sibling(), case.home.sibling()];
+    let all: Vec<_> = spaces.iter().collect();
+    // Two resources, one login.
+    let resources = [(); 2].map(|()| Resource::new(&case, &["other", "ecr"], &target(&all)));
+    let _controller = controller(&case, &aws);
+    for resource in &resources {
+        resource.is_in(&all);
+        let status = resource.is("Ready");
+        assert!(
+            status["validitySeconds"].as_i64().is_some_and(|seconds| (43_000..=43_200).contains(&seconds)),
+            "{status}"
+        );
+        assert!(status["expiresAt"].is_string(), "{status}");
+        for space in &spaces {
+            assert_eq!(token(resource, space, HOST).as_deref(), Some(&*format!("{KEY}@eu-central-1#1")));
+        }
+    }
+    assert_eq!(aws.asked().len(), 1, "{:?}", aws.asked());
+    assert_eq!(aws.refused(), Vec::<String>::new());
+}
+
+/// They differ in the role alone.
+#[test]
+fn another_role_is_another_token() {
+    let case = Case::new();
+    let aws = Aws::new(KEY, SECRET);
+    login(&case, "one", &json!({"roleArn": "arn:aws:iam::1:role/first"}));
+    login(&case, "two", &json!({"roleArn": "arn:aws:iam::1:role/second"}));
+    let space = case.home.sibling();
+    let first = Resource::new(&case, &["one"], &target(&[&space]));
+    let second = Resource::new(&case, &["two"], &target(&[&space]));
+    let _controller = controller(&case, &aws);
+    for (resource, key) in [(&first, "ASIAFIRST"), (&second, "ASIASECOND")] {
+        resource.is("Ready");
+        let token = token(resource, &space, HOST).unwrap_or_default();
+        assert!(token.starts_with(&format!("{key}@")), "{token}");
+    }
+    let asked: BTreeSet<_> = aws.asked().into_iter().map(|Asked { action, key, .. }| (action, key)).collect();
+    assert!(asked.contains(&("AssumeRole".to_owned(), KEY.to_owned())), "{asked:?}");
+    assert_eq!(aws.refused(), Vec::<String>::new());
+}
+
+#[test]
+fn a_token_that_lives_shortly_is_refreshed_before_it_ends() {
+    let case = Case::new();
+    let aws = Aws::new(KEY, SECRET);
+    aws.set(Mood::Gives { seconds: 8 });
+    login(&case, "ecr", &json!({}));
+    let space = case.home.sibling();
+    let resource = Resource::new(&case, &["ecr"], &target(&[&space]));
+    let _controller = controller(&case, &aws);
+    resource.is("Ready");
+    let (began, mut seen) = (Instant::now(), BTreeSet::new());
+    while began.elapsed() < Duration::from_secs(20) {
+        let status = resource.get()["status"].take();
+        assert_eq!(status["status"], "Ready", "{status}");
+        seen.extend(token(&resource, &space, HOST));
+        std::thread::sleep(Duration::from_millis(250));
+    }
+    assert!((4..=8).contains(&seen.len()), "{seen:?}");
+}
+
+#[test]
+fn what_was_got_stays_until_it_has_expired_and_then_it_is_said() {
+    let case = Case::new();
+    let aws = Aws::new(KEY, SECRET);
+    aws.set(Mood::Gives { seconds: 14 });
+    login(&case, "ecr", &json!({}));
+    source(&case.home, "other", &[("a.example", "1")]);
+    let space = case.home.sibling();
+    let resource = Resource::new(&case, &["other", "ecr"], &target(&[&space]));
+    let _controller = controller(&case, &aws);
+    resource.is("Ready");
+    let first = token(&resource, &space, HOST).expect("a token");
+    aws.set(Mood::Throttles);
+    let of_source = |status: &Value| {
+        status["sourceSecretStatus"][format!("{}.ecr", case.home.name)]
+            .as_str()
+            .unwrap_or_default()
+            .to_owned()
+    };
+    let status = resource.is("Failed");
+    assert!(of_source(&status).contains("ThrottlingException"), "{status}");
+    assert_eq!(token(&resource, &space, HOST).as_ref(), Some(&first));
+    // The others spread meanwhile.
+    source(&case.home, "other", &[("a.example", "2")]);
+    soon("the other one", || (token(&resource, &space, "a.example").as_deref() == Some("2")).then_some(()));
+    let status = soon("its end", || {
+        let status = resource.get()["status"].take();
+        of_source(&status).starts_with("Expired").then_some(status)
+    });
+    assert_eq!(status["status"], "Failed");
+    // Not after five minutes.
+    aws.set(Mood::Gives { seconds: 43_200 });
+    resource.is("Ready");
+    assert_ne!(token(&resource, &space, HOST), Some(first));
+}
+
+#[test]
+fn what_is_no_answer_is_said_and_tried_again() {
+    let case = Case::new();
+    let aws = Aws::new(KEY, "another secret");
+    login(&case, "ecr", &json!({}));
+    source(&case.home, "other", &[("a.example", "1")]);
+    let space = case.home.sibling();
+    let resource = Resource::new(&case, &["other", "ecr"], &target(&[&space]));
+    let controller = controller(&case, &aws);
+    resource.is("Failed");
+    assert!(!aws.refused().is_empty());
+    // What there is is spread.
+    resource.has(&space, &[("a.example", "1")]);
+    aws.set(Mood::Babbles);
+    login(&case, "ecr", &json!({"secretKey": "another secret"}));
+    soon("garbage that was got", || (!aws.asked().is_empty()).then_some(()));
+    assert_eq!(resource.get()["status"]["status"], "Failed");
+    aws.set(Mood::Dawdles { seconds: 2 });
+    resource.is("Ready");
+    assert!(token(&resource, &space, HOST).is_some());
+    let everything =
+        [controller.log(), resource.get().to_string(), controller.get("/metrics").unwrap_or_default()]
+            .concat();
+    for secret in [SECRET, "another secret"] {
+        assert!(!everything.contains(secret), "{secret} is told");
+    }
+}
