@@ -234,18 +234,18 @@ fn leave(wanted: &Wanted, namespace: &Namespace) -> Vec<Action> {
     let alive = namespace.accounts.iter().filter(|account| !account.deleting);
     let mut actions: Vec<_> = alive
         .filter_map(|account| {
-            let noted = account.notes.names.contains(&wanted.secret);
+            let is_ours = account.notes.names.contains(&wanted.secret);
             // A reference to a Secret that is not ours is ours only if we added it.
-            if !noted && (copy.is_none() || !wanted.accounts.cover(&account.name)) {
+            if !is_ours && (copy.is_none() || !wanted.accounts.cover(&account.name)) {
                 return None;
             }
             let places = places(wanted, account);
-            let notes = noted.then(|| {
+            let notes = is_ours.then(|| {
                 let mut notes = account.notes.clone();
                 notes.names.remove(&wanted.secret);
                 notes
             });
-            (noted || !places.is_empty()).then(|| Action::RemoveReference {
+            (is_ours || !places.is_empty()).then(|| Action::RemoveReference {
                 account: account.name.clone(),
                 resource_version: account.resource_version.clone(),
                 places,
