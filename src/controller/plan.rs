@@ -5,8 +5,8 @@
 //! selected      source   leave                           add where missing
 //! selected      absent   create                          then add where missing
 //!               ours     update where it differs         add where missing
-//!               foreign  leave if its content is right,  add where missing
-//!                        else overwrite,                 add where missing
+//!               foreign  overwrite                       add where missing
+//!                        or leave if its content serves, add where missing
 //!                        or leave and report             leave
 //! left          ours     delete, after                   these are removed
 //!               other    leave                           those are removed that were noted as added
