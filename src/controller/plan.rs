@@ -187,10 +187,9 @@ fn keep(wanted: &Wanted, namespace: &Namespace) -> Vec<Action> {
         (Some(secret), content) => {
             let ours = is_ours(secret);
             let same = secret.content == content;
-            // To mark it would make it ours to delete.
-            let serves = secret.owner == Owner::Source
-                || (secret.owner == Owner::Somebody && content.is_some() && same);
-            if !serves && secret.owner == Owner::Somebody && wanted.foreign == Foreign::Keep {
+            let kept = secret.owner == Owner::Somebody && wanted.foreign == Foreign::Keep;
+            let serves = secret.owner == Owner::Source || (kept && content.is_some() && same);
+            if kept && !serves {
                 return vec![Action::ReportForeign];
             }
             if !serves && content.is_some() && (secret.owner != Owner::Us || !same) {
