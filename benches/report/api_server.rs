@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use crate::client::{Caller, api_server, request};
+use crate::client::{Caller, Failure, api_server, request};
 use crate::https::Target;
 
 const JSON: [(&str, &str); 2] = [("Content-Type", "application/json"), ("Accept", "application/json")];
@@ -35,7 +35,13 @@ impl ApiServer {
         body: Option<&Value>,
     ) -> Result<Value, String> {
         let body = body.map(Value::to_string).unwrap_or_default();
-        let answer = self.caller.call(&request(method, path, &JSON, body.as_bytes())).await;
+        let request = request(method, path, &JSON, body.as_bytes());
+        let mut answer = self.caller.call(&request).await;
+        if matches!(answer, Err(Failure::Closed { after: 0 })) {
+            // The API server closes a connection that was idle for long.
+            self.caller = Caller::new(self.target.address, &self.target.tls);
+            answer = self.caller.call(&request).await;
+        }
         let answer = answer.map_err(|failure| format!("{method} {path}: {failure}"))?;
         let text = String::from_utf8_lossy(&answer.body);
         match (answer.status, serde_json::from_str(&text)) {

@@ -218,9 +218,11 @@ async fn of_size(stage: &mut Stage, size: Size, plan: &Plan) -> Vec<Row> {
         cold.push(done / began.elapsed().as_secs_f64());
         memory.push(controller.status_kb("VmHWM").expect("a process on Linux") as f64 / 1024.0);
 
-        let before = look(&controller).await.writes;
-        sleep(if plan.short { Duration::from_secs(5) } else { Duration::from_mins(1) }).await;
-        quiet.push(look(&controller).await.writes - before);
+        if round == 0 {
+            let before = look(&controller).await.writes;
+            sleep(if plan.short { Duration::from_secs(5) } else { Duration::from_mins(1) }).await;
+            quiet.push(look(&controller).await.writes - before);
+        }
 
         let (bare_accounts, bare_secrets) = stage.bare(2 * round).await;
         accounts.push(bare_accounts);

@@ -5,8 +5,8 @@
 //! selected      source   leave                           add where missing
 //! selected      absent   create                          then add where missing
 //!               ours     update where it differs         add where missing
-//!               foreign  leave if its content is right,  add where missing
-//!                        else overwrite,                 add where missing
+//!               foreign  overwrite                       add where missing
+//!                        or leave if its content serves, add where missing
 //!                        or leave and report             leave
 //! left          ours     delete, after                   these are removed
 //!               other    leave                           those are removed that were noted as added
@@ -187,10 +187,9 @@ fn keep(wanted: &Wanted, namespace: &Namespace) -> Vec<Action> {
         (Some(secret), content) => {
             let ours = is_ours(secret);
             let same = secret.content == content;
-            // To mark it would make it ours to delete.
-            let serves = secret.owner == Owner::Source
-                || (secret.owner == Owner::Somebody && content.is_some() && same);
-            if !serves && secret.owner == Owner::Somebody && wanted.foreign == Foreign::Keep {
+            let kept = secret.owner == Owner::Somebody && wanted.foreign == Foreign::Keep;
+            let serves = secret.owner == Owner::Source || (kept && content.is_some() && same);
+            if kept && !serves {
                 return vec![Action::ReportForeign];
             }
             if !serves && content.is_some() && (secret.owner != Owner::Us || !same) {

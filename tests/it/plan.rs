@@ -102,8 +102,10 @@ fn a_selected_namespace_gets_secret_and_references() {
 #[test]
 fn a_foreign_secret_is_overwritten_in_place_where_that_is_allowed() {
     let wanted = Wanted { foreign: Foreign::Overwrite, ..wanted() };
-    assert_eq!(plan(&wanted, &namespace(Some(secret(Owner::Somebody, 2)), &[])), [update()]);
-    assert_eq!(plan(&wanted, &namespace(Some(secret(Owner::Somebody, 1)), &[])), []);
+    for content in [1, 2] {
+        let before = namespace(Some(secret(Owner::Somebody, content)), &[]);
+        assert_eq!(plan(&wanted, &before), [update()]);
+    }
 }
 
 #[test]

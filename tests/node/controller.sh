@@ -187,24 +187,26 @@ rotate() {
 }
 
 case_controller_restart() { # kubectl rollout restart: the Lease is handed over, and no namespace waits for its end
-  local holder number=0
-  holder=$(leader)
-  [[ -n $holder ]] || die "nobody holds the Lease"
+  local before number=0
+  before=$(controllers)
+  [[ $(wc -l <<<"$before") == 2 ]] || die "not two replicas: $before"
   kubectl -n pullgate rollout restart deployment/pullgate-controller
-  kubectl -n pullgate rollout status deployment/pullgate-controller --timeout=120s >/dev/null &
-  while [[ $(jobs -r) ]]; do
-    kubectl create namespace "restart-$((++number))" >/dev/null
-    sleep 0.2
-  done
-  wait $! || die "not rolled out in 120 s"
-  ((number > 1)) || die "rolled out before there was a namespace"
+  until_ok 120 "two other replicas, of which one leads" handed_over
   until_ok 30 "a copy in every namespace" copied_everywhere image-pull-secret
-  [[ $(leader) != "$holder" ]] || die "the Lease is still that of $holder"
   copy_delays restart-
   measured "rollout restart: from a namespace to its copy, $number times" "$(spread <"$scratch/delays")"
   none_waited 8 # a Lease that is not given away ends after 15 s
 }
-leader() { kubectl -n pullgate get lease pullgate-controller -o jsonpath='{.spec.holderIdentity}'; }
+# With each look there is a namespace more.
+handed_over() {
+  local names
+  kubectl create namespace "restart-$((++number))"
+  names=$(controllers)
+  [[ $(wc -l <<<"$names") == 2 ]] && ! grep -qxF "$before" <<<"$names" && grep -qx "$(leader)" <<<"$names"
+}
+controllers() { kubectl -n pullgate get pods -l app.kubernetes.io/component=controller -o jsonpath='{range .items[*]}{.metadata.name}{"\n"}{end}'; }
+# The Pod that has the Lease.
+leader() { kubectl -n pullgate get lease pullgate-controller -o jsonpath='{.spec.holderIdentity}' | sed 's/_.*//'; }
 
 case_controller_alone() { # without admission: Pods run, or were earlier than the reference and run once they are created again
   local name start early=()
