@@ -1,13 +1,16 @@
-//! The controller's metrics: names, labels and buckets. Label values are never names of objects.
+//! The controller's metrics: names, labels and buckets. Label values are never names of objects; registries are few.
 
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::sync::atomic::AtomicU64;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use http::{Request, Response};
+use k8s_openapi::jiff::Timestamp;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -34,6 +37,11 @@ struct Action {
 struct Call {
     verb: String,
     code: u16,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Of {
+    registry: String,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -67,6 +75,12 @@ pub struct Metrics {
     calls: Family<Call, Counter>,
     secrets: Family<State, Gauge>,
     fights: Family<Over, Counter>,
+    resources: Family<Outcome, Counter>,
+    considered: Counter,
+    tokens: Family<Outcome, Counter>,
+    expiry: Family<Of, Gauge>,
+    /// When credentials expire, by resource and registry.
+    ends: Mutex<HashMap<String, Vec<(String, Timestamp)>>>,
     leader: Gauge,
     source: Gauge,
     synchronized: Gauge<f64, AtomicU64>,
@@ -82,6 +96,11 @@ impl Default for Metrics {
             calls: Family::default(),
             secrets: Family::default(),
             fights: Family::default(),
+            resources: Family::default(),
+            considered: Counter::default(),
+            tokens: Family::default(),
+            expiry: Family::default(),
+            ends: Mutex::default(),
             leader: Gauge::default(),
             source: Gauge::default(),
             synchronized: Gauge::default(),
@@ -97,6 +116,22 @@ impl Default for Metrics {
         registry.register("api_requests", "Requests to the API server", metrics.calls.clone());
         registry.register("secrets", "Namespaces by the state of their copy", metrics.secrets.clone());
         registry.register("fights", "Repairs put off because somebody undoes them", metrics.fights.clone());
+        registry.register(
+            "resource_reconciles",
+            "ImagePullSecrets looked at, by what came of it",
+            metrics.resources.clone(),
+        );
+        registry.register(
+            "resources_considered",
+            "ImagePullSecrets that could select a namespace that was looked at",
+            metrics.considered.clone(),
+        );
+        registry.register("token_requests", "Requests for tokens of registries", metrics.tokens.clone());
+        registry.register(
+            "credentials_expiry_seconds",
+            "Until the first credentials for a registry expire; less than 0 when they have",
+            metrics.expiry.clone(),
+        );
         registry.register("leader", "1 while this replica acts", metrics.leader.clone());
         registry.register("source_usable", "1 while the source can be read and used", metrics.source.clone());
         registry.register(
@@ -115,6 +150,12 @@ impl Default for Metrics {
         for action in ["create", "update", "recreate", "delete", "add_reference", "remove_reference"] {
             drop(metrics.writes.get_or_create(&Action { action }));
         }
+        for outcome in ["unchanged", "changed", "conflict", "error"] {
+            drop(metrics.resources.get_or_create(&Outcome { outcome }));
+        }
+        for outcome in ["success", "failure"] {
+            drop(metrics.tokens.get_or_create(&Outcome { outcome }));
+        }
         for over in ["account", "copy"] {
             drop(metrics.fights.get_or_create(&Over { over }));
         }
@@ -128,6 +169,36 @@ impl Metrics {
     pub fn reconciled(&self, outcome: &'static str, time: Duration) {
         self.reconciles.get_or_create(&Outcome { outcome }).inc();
         self.seconds.observe(time.as_secs_f64());
+    }
+
+    /// Counts a look at a resource.
+    pub fn resource_reconciled(&self, outcome: &'static str) {
+        self.resources.get_or_create(&Outcome { outcome }).inc();
+    }
+
+    /// Counts resources that could select a namespace.
+    pub fn considered(&self, resources: usize) {
+        self.considered.inc_by(resources as u64);
+    }
+
+    /// Counts a request for a token.
+    pub fn token(&self, got: bool) {
+        self.tokens.get_or_create(&Outcome { outcome: if got { "success" } else { "failure" } }).inc();
+    }
+
+    /// Notes when the credentials of a resource expire, by registry.
+    pub fn ends(&self, uid: &str, ends: Vec<(String, Timestamp)>) {
+        let mut all = self.all_ends();
+        if ends.is_empty() {
+            all.remove(uid)
+        } else {
+            all.insert(uid.to_owned(), ends)
+        };
+    }
+
+    fn all_ends(&self) -> MutexGuard<'_, HashMap<String, Vec<(String, Timestamp)>>> {
+        // Left in one piece by any panic: it is one map.
+        self.ends.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Counts a write.
@@ -150,6 +221,16 @@ impl Metrics {
         let Counts { desired, in_sync, conflict } = counts;
         for (state, count) in [("desired", desired), ("in_sync", in_sync), ("conflict", conflict)] {
             self.secrets.get_or_create(&State { state }).set(i64::from(count));
+        }
+        let mut first: BTreeMap<String, Timestamp> = BTreeMap::new();
+        for (registry, end) in self.all_ends().values().flatten() {
+            let known = first.entry(registry.clone()).or_insert(*end);
+            *known = (*known).min(*end);
+        }
+        self.expiry.clear();
+        let now = Timestamp::now();
+        for (registry, end) in first {
+            self.expiry.get_or_create(&Of { registry }).set(end.as_second() - now.as_second());
         }
         self.leader.set(i64::from(leads));
         self.source.set(i64::from(source_usable));

@@ -12,6 +12,7 @@ use tokio::sync::{mpsc, watch};
 use super::copies::{Copy, Marks, of_copy};
 use super::distributions::{Distribution, Distributions, Rank};
 use super::engine::Watching;
+use super::metrics::Metrics;
 use super::outcomes::Outcomes;
 use super::pods::{Keys, PodFacts};
 use super::resource::{CredentialsReference, ImagePullSecret, identity};
@@ -24,6 +25,7 @@ use crate::names::Names;
 pub struct Resources {
     /// Where credentials come from.
     pub sources: Arc<Sources>,
+    pub(super) metrics: Arc<Metrics>,
     /// Of which Pods something has to be known; none: of none.
     pub pod_keys: watch::Sender<Option<Arc<Keys>>>,
     /// Whether there are resources that may be listed, or were.
@@ -53,13 +55,14 @@ pub(super) struct State {
 
 impl Resources {
     pub(super) fn new(
-        sources: Arc<Sources>,
+        (sources, metrics): (Arc<Sources>, Arc<Metrics>),
         namespaces: Store<Watching>,
         touched_namespaces: mpsc::UnboundedSender<ObjectRef<Watching>>,
         touched_resources: mpsc::UnboundedSender<String>,
     ) -> Self {
         Self {
             sources,
+            metrics,
             pod_keys: watch::Sender::new(None),
             follows: watch::Sender::new(false),
             wants_accounts: watch::Sender::new(false),
@@ -117,18 +120,22 @@ impl Resources {
         self.state().distributions.get(uid).cloned()
     }
 
-    /// Puts in what a resource wants now, and has all namespaces looked at for which that makes a difference.
-    pub fn put(&self, distribution: Distribution) {
+    /// Puts in what a resource wants now, and has all namespaces looked at for which that makes a difference; tells whether
+    /// there is any.
+    pub fn put(&self, distribution: Distribution) -> bool {
         let after = Arc::new(distribution);
         let before = self.state().distributions.put(Arc::clone(&after));
-        if before.as_ref().is_none_or(|before| !before.is_like(&after)) {
+        let is_other = before.as_ref().is_none_or(|before| !before.is_like(&after));
+        if is_other {
             self.distributions_changed();
             self.touch(&[before.as_deref(), Some(&*after)], &after.rank.uid);
         }
+        is_other
     }
 
     /// A resource is gone. Its copies are the garbage collector's.
     pub fn remove(&self, uid: &str) {
+        self.metrics.ends(uid, Vec::new());
         let before = {
             let mut state = self.state();
             state.names.remove(uid);

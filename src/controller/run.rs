@@ -119,8 +119,14 @@ pub async fn run(
     let (touch, touched) = mpsc::unbounded_channel();
     let (touch_resources, touched_resources) = mpsc::unbounded_channel();
     let (sources_changed, changed_sources) = mpsc::unbounded_channel();
-    let sources = Sources::new(client.clone(), tokens(), settings.resync, sources_changed);
-    let resources = Arc::new(Resources::new(sources, reader.clone(), touch.clone(), touch_resources));
+    let sources =
+        Sources::new(client.clone(), tokens(Arc::clone(&metrics)), settings.resync, sources_changed);
+    let resources = Arc::new(Resources::new(
+        (sources, Arc::clone(&metrics)),
+        reader.clone(),
+        touch.clone(),
+        touch_resources,
+    ));
     let upkeep = Arc::new(Upkeep::new(
         client.clone(),
         Arc::clone(&resources),

@@ -61,6 +61,19 @@ impl Upkeep {
 
     /// Brings a resource to where it should be, once.
     pub(super) async fn reconcile(self: Arc<Self>, resource: Arc<Guarded>) -> Result<Next, Problem> {
+        let mut changed = false;
+        let looked = self.look(&resource, &mut changed).await;
+        self.resources.metrics.resource_reconciled(match &looked {
+            Ok(_) if changed => "changed",
+            Ok(_) => "unchanged",
+            Err(Problem::Conflict(_) | Problem::NotLeading) => "conflict",
+            Err(Problem::Failed { .. }) => "error",
+        });
+        looked
+    }
+
+    /// `changed`: whether anything is another one now, here or in the cluster.
+    async fn look(&self, resource: &Guarded, changed: &mut bool) -> Result<Next, Problem> {
         // There is a look at everything when one of these changes.
         if !self.leadership.holds() || !self.resources.is_ready() {
             return Ok(Next::await_change());
@@ -86,11 +99,11 @@ impl Upkeep {
             // There is another look when the source has been read.
             return Ok(Next::await_change());
         };
-        self.give(uid, &merged);
+        *changed |= self.give(uid, &merged);
         standing.expires = merged.expires();
         standing.conflicts = merged.conflicts;
         standing.namespaces = self.resources.outcomes(uid);
-        let wait = self.tell(resource, uid, name, &standing, now).await?;
+        let wait = self.tell((resource, uid, name), &standing, now, changed).await?;
         // What has expired is told when it has.
         let expiry = standing.expires.filter(|expires| *expires > now);
         let expiry = expiry.and_then(|expires| Duration::try_from(expires.duration_since(now)).ok());
@@ -137,26 +150,29 @@ impl Upkeep {
         Ok(())
     }
 
-    /// Has copies made of what there is. Where there is nothing, they stay as they are.
-    fn give(&self, uid: &str, merged: &Merged) {
-        let Some(before) = self.resources.distribution(uid) else { return };
+    /// Has copies made of what there is, and tells whether it is something else. Where there is nothing, they stay as they
+    /// are.
+    fn give(&self, uid: &str, merged: &Merged) -> bool {
+        let Some(before) = self.resources.distribution(uid) else { return false };
         if merged.entries.is_empty() {
-            return;
+            return false;
         }
-        let Ok(content) = Credentials::read(merged.entries.config().to_vec()) else { return };
+        let Ok(content) = Credentials::read(merged.entries.config().to_vec()) else { return false };
         let mut after = Distribution { content: Some(Arc::new(content)), ..(*before).clone() };
         after.marks.set_origins(remember(&merged.origins));
-        self.resources.put(after);
+        let ends = merged.origins.values().filter_map(|origin| Some((origin, origin.expires?)));
+        let ends = ends.flat_map(|(origin, end)| origin.registries.iter().map(move |it| (it.clone(), end)));
+        self.resources.metrics.ends(uid, ends.collect());
+        self.resources.put(after)
     }
 
     /// Writes the status if it is another one, and says so; returns when to look again, if it was too soon for that.
     async fn tell(
         &self,
-        resource: &ImagePullSecret,
-        uid: &str,
-        name: &str,
+        (resource, uid, name): (&ImagePullSecret, &str, &str),
         standing: &Standing,
         now: Timestamp,
+        changed: &mut bool,
     ) -> Result<Option<Duration>, Problem> {
         let before = resource.status.clone().unwrap_or_default();
         let after = standing.status(&before, now);
@@ -175,6 +191,7 @@ impl Upkeep {
         written.metadata.managed_fields = None;
         let api = Api::<ImagePullSecret>::all(self.client.clone());
         self.guarded(api.replace_status(name, &PostParams::default(), &written)).await?;
+        *changed = true;
         if was != is {
             self.publish(resource, name, standing, &before).await;
         }

@@ -29,7 +29,9 @@ impl Resources {
         let name = namespace.metadata.name.as_deref().unwrap_or_default();
         let mut winners: BTreeMap<String, Arc<Distribution>> = BTreeMap::new();
         let (mut selecting, mut unknown, mut told) = (BTreeSet::new(), BTreeSet::new(), Vec::new());
-        for candidate in state.distributions.candidates(name) {
+        let candidates = state.distributions.candidates(name);
+        self.metrics.considered(candidates.len());
+        for candidate in candidates {
             let uid = &candidate.rank.uid;
             match state.selects(&candidate, namespace) {
                 None => drop(unknown.insert(uid.clone())),

@@ -221,6 +221,7 @@ fn documented_metrics_are_those_that_exist() {
     let webhook = Metrics::default();
     webhook.call(Resource::Pods, Verb::Create, pullgate::metrics::CallOutcome::BadRequest);
     let controller = pullgate::controller::metrics::Metrics::default();
+    controller.ends("u", vec![("r.example".to_owned(), k8s_openapi::jiff::Timestamp::UNIX_EPOCH)]);
     let text = read("docs/metrics.md");
     let documented = tables(&text, "| metric | kind |")
         .into_iter()

@@ -80,7 +80,8 @@ pub async fn run(settings: Settings, stop: impl Future<Output = ()>) -> Result<(
     let client = ClientBuilder::try_from(config).map_err(|error| no_client(&error))?;
     let client = client.with_layer(&metrics.counting()).build();
     let (changed, mut changes) = mpsc::unbounded_channel();
-    let sources = Sources::new(client.clone(), tokens(), settings.resync, changed.clone());
+    let sources =
+        Sources::new(client.clone(), tokens(Arc::clone(&metrics)), settings.resync, changed.clone());
     sources.want(&settings.sources.iter().cloned().collect::<BTreeSet<_>>());
     let health_port = settings.health_port;
     let seen = Mutex::default();

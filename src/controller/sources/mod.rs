@@ -19,6 +19,7 @@ use zeroize::Zeroize as _;
 
 use super::entries::{Entries, Format};
 use super::merge::{Given, SourceState};
+use super::metrics::Metrics;
 use super::repeats::Repeats;
 use super::resource::CredentialsReference;
 use super::view::TYPE;
@@ -28,12 +29,12 @@ use token::Tokens;
 
 /// Tokens of ECR, where this program was built with it.
 #[must_use]
-pub fn tokens() -> Arc<Tokens> {
+pub fn tokens(metrics: Arc<Metrics>) -> Arc<Tokens> {
     #[cfg(feature = "ecr")]
     let source = Arc::new(ecr::Ecr::default());
     #[cfg(not(feature = "ecr"))]
     let source = Arc::new(token::NoTokens);
-    Tokens::new(source)
+    Tokens::new(source, metrics)
 }
 
 /// The type of a Secret in the older format.

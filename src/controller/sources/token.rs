@@ -17,6 +17,7 @@ use zeroize::Zeroizing;
 use super::login::Login;
 use crate::controller::entries::Entries;
 use crate::controller::merge::Given;
+use crate::controller::metrics::Metrics;
 
 /// How long a request for a token may take, all attempts of the client included.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -56,6 +57,7 @@ type Current = Option<Result<Given, String>>;
 /// All tokens that somebody needs.
 pub struct Tokens {
     source: Arc<dyn TokenSource>,
+    metrics: Arc<Metrics>,
     held: Mutex<HashMap<Login, Held>>,
 }
 
@@ -68,8 +70,8 @@ struct Held {
 impl Tokens {
     /// None yet.
     #[must_use]
-    pub fn new(source: Arc<dyn TokenSource>) -> Arc<Self> {
-        Arc::new(Self { source, held: Mutex::default() })
+    pub fn new(source: Arc<dyn TokenSource>, metrics: Arc<Metrics>) -> Arc<Self> {
+        Arc::new(Self { source, metrics, held: Mutex::default() })
     }
 
     fn held(&self) -> MutexGuard<'_, HashMap<Login, Held>> {
@@ -90,8 +92,12 @@ impl Tokens {
             }
             Entry::Vacant(place) => {
                 let (publish, current) = watch::channel(None);
-                let task =
-                    tokio::spawn(keep(Arc::clone(&self.source), login.clone(), publish)).abort_handle();
+                let task = tokio::spawn(keep(
+                    (Arc::clone(&self.source), Arc::clone(&self.metrics)),
+                    login.clone(),
+                    publish,
+                ))
+                .abort_handle();
                 place.insert(Held { current: current.clone(), task, users: 1 });
                 current
             }
@@ -139,12 +145,17 @@ impl Drop for Following {
 }
 
 /// Gets a token, and a new one at half of its life. Nothing is locked while it waits.
-async fn keep(source: Arc<dyn TokenSource>, login: Login, publish: watch::Sender<Current>) {
+async fn keep(
+    (source, metrics): (Arc<dyn TokenSource>, Arc<Metrics>),
+    login: Login,
+    publish: watch::Sender<Current>,
+) {
     let registry = login.registry();
     let (mut failures, mut good_until) = (0_u32, Timestamp::MIN);
     loop {
         let answer = timeout(PATIENCE, source.token(&login)).await;
         let answer = answer.unwrap_or_else(|_| Err(format!("no answer in {} s", PATIENCE.as_secs())));
+        metrics.token(answer.is_ok());
         let now = Timestamp::now();
         let (current, life) = match answer {
             // It is no better than the one before, unless that is gone, too.

@@ -51,7 +51,7 @@ fn a_token_is_got_once_and_spread() {
     let all: Vec<_> = spaces.iter().collect();
     // Two resources, one login.
     let resources = [(); 2].map(|()| Resource::new(&case, &["other", "ecr"], &target(&all)));
-    let _controller = controller(&case, &aws);
+    let controller = controller(&case, &aws);
     for resource in &resources {
         resource.is_in(&all);
         let status = resource.is("Ready");
@@ -66,6 +66,10 @@ fn a_token_is_got_once_and_spread() {
     }
     assert_eq!(aws.asked().len(), 1, "{:?}", aws.asked());
     assert_eq!(aws.refused(), Vec::<String>::new());
+    assert_eq!(controller.count("pullgate_controller_token_requests_total", &["outcome=\"success\""]), 1);
+    let expiry = controller
+        .count("pullgate_controller_credentials_expiry_seconds", &[&format!("registry=\"{HOST}\"")]);
+    assert!((43_000..=43_200).contains(&expiry), "{expiry}");
 }
 
 /// They differ in the role alone.
