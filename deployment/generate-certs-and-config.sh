@@ -25,6 +25,7 @@ Options that may also be given as a variable (IMAGE, NAMESPACE, REPLICAS, OUT, .
   --register at-once|when-ready   by `kubectl apply` itself, or by a Job that waits for a replica (at-once)
   --deployment-pull-secret NAME   Secret, in that namespace, with which pullgate's own image is pulled
   --controller no|yes|only        also the controller, which puts a pull secret into namespaces; or that alone (no)
+  --resources no|yes              also what the controller may do for ImagePullSecret resources (no)
 
 Other options:
   --set NAME=VALUE                a setting; wins over the variable NAME, empty unsets it
@@ -194,8 +195,8 @@ read_options() {
       (--renew) renew=certificate; continue ;;
       (--renew-ca) renew=ca; continue ;;
       (--check) check_only=yes; continue ;;
-      (--image=* | --namespace=* | --replicas=* | --out=* | --failure-policy=* | --register=* | --deployment-pull-secret=* | --controller=* | --days=* | --set=*) value=${option#*=} option=${option%%=*} ;;
-      (--image | --namespace | --replicas | --out | --failure-policy | --register | --deployment-pull-secret | --controller | --days | --set)
+      (--image=* | --namespace=* | --replicas=* | --out=* | --failure-policy=* | --register=* | --deployment-pull-secret=* | --controller=* | --resources=* | --days=* | --set=*) value=${option#*=} option=${option%%=*} ;;
+      (--image | --namespace | --replicas | --out | --failure-policy | --register | --deployment-pull-secret | --controller | --resources | --days | --set)
         [ $# -gt 0 ] || fail "$option: expected a value after it"
         value=$1
         shift ;;
@@ -210,6 +211,7 @@ read_options() {
       (--register) register=$value ;;
       (--deployment-pull-secret) pull_secret=$value ;;
       (--controller) controller=$value ;;
+      (--resources) resources=$value ;;
       (--days) days=$value ;;
       (--set) set_setting "$value" ;;
     esac
@@ -228,6 +230,8 @@ check_parameters() {
   check FAILURE_POLICY "$failure_policy" 'Fail|Ignore' "Fail or Ignore"
   check REGISTER "$register" 'at-once|when-ready' "at-once or when-ready"
   check CONTROLLER "$controller" 'no|yes|only' "no, yes or only"
+  check RESOURCES "$resources" 'no|yes' "no or yes"
+  [ "$resources$controller" != yesno ] || fail "RESOURCES=\"yes\": they are looked after by the controller; expected CONTROLLER=yes or CONTROLLER=only with it"
   [ -z "$pull_secret" ] || check DEPLOYMENT_PULL_SECRET "$pull_secret" "$label(\.$label)*" "the name of a Secret"
   check --days "$days" '[1-9][0-9]{0,3}' "a number from 1 to 9999"
   [ -n "$out" ] || fail "OUT is empty: name the folder to write"
@@ -348,6 +352,10 @@ controller_manifests() {
   manifest 35-controller
   mkdir "$work/uninstall"
   manifest uninstall-controller "$uninstall_file"
+  [ "$resources" = yes ] || return 0
+  manifest 36-resources
+  mkdir "$work/crd"
+  cp "$here/crd.yaml" "$work/$crd_file"
 }
 
 # --- the folder --------------------------------------------------------------------------------------
@@ -369,7 +377,7 @@ open_folder() {
 move_into_place() {
   local file left=''
   for file in ca.key ca.crt "$key" "$certificate"; do [ ! -e "$work/$file" ] || mv -f "$work/$file" "$out/certs/$file"; done
-  for file in 10-namespace.yaml 20-certificate.yaml 30-deployment.yaml 35-controller.yaml 40-register.yaml 40-webhook-configuration.yaml "$registration_file" "$uninstall_file"; do
+  for file in 10-namespace.yaml 20-certificate.yaml 30-deployment.yaml 35-controller.yaml 36-resources.yaml 40-register.yaml 40-webhook-configuration.yaml "$registration_file" "$uninstall_file" "$crd_file"; do
     if [ -e "$work/$file" ]; then
       case $file in (*/*) mkdir -p "$out/${file%/*}" ;; esac
       mv -f "$work/$file" "$out/$file"
@@ -384,12 +392,13 @@ move_into_place() {
     (*30-deployment.yaml*) warn "the webhook is left out: what is in the cluster of it stays; docs/install.md says how it is removed" ;;
     (*40-register.yaml*) warn "the way to register has changed: what was for the Job stays in the cluster; docs/install.md says how it is removed" ;;
   esac
+  case $left in (*36-resources.yaml*) warn "the rights for ImagePullSecret resources are left out: those in the cluster stay, until 'kubectl delete clusterrole,clusterrolebinding pullgate-controller-resources'" ;; esac
   case $left in (*35-controller.yaml*) warn "the controller is left out: what is in the cluster of it stays, and so do its copies; docs/install.md says how they are removed" ;; esac
 }
 
 image=${IMAGE-} namespace=${NAMESPACE:-pullgate} replicas=${REPLICAS:-2} out=${OUT-generated}
-failure_policy=${FAILURE_POLICY:-Fail} register=${REGISTER:-at-once} controller=${CONTROLLER:-no} pull_secret=${DEPLOYMENT_PULL_SECRET-} days=365 renew='' check_only=''
-key=webhook-server-tls.key certificate=webhook-server-tls.crt registration_file=registration/webhook-configuration.yaml uninstall_file=uninstall/controller.yaml
+failure_policy=${FAILURE_POLICY:-Fail} register=${REGISTER:-at-once} controller=${CONTROLLER:-no} resources=${RESOURCES:-no} pull_secret=${DEPLOYMENT_PULL_SECRET-} days=365 renew='' check_only=''
+key=webhook-server-tls.key certificate=webhook-server-tls.crt registration_file=registration/webhook-configuration.yaml uninstall_file=uninstall/controller.yaml crd_file=crd/imagepullsecrets.yaml
 read_options "$@"
 check_parameters
 read_settings
@@ -406,4 +415,5 @@ manifests
 move_into_place
 echo "settings:${given:- none}"
 [ "$controller" = no ] || echo "settings of the controller:$controller_given"
+[ "$resources" = no ] || echo "the definition of ImagePullSecret, to be applied first: $out/$crd_file"
 echo "manifests: $out, for kubectl apply -f"

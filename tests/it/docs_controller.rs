@@ -74,7 +74,12 @@ fn the_deployment_script_knows_the_controllers_variables_and_their_other_names()
 
 #[test]
 fn every_right_is_given_for_a_function_that_exists() {
-    let template = read("deployment/35-controller.yaml.tmpl");
+    for template in ["35-controller", "36-resources"] {
+        given_for_functions(&read(&format!("deployment/{template}.yaml.tmpl")));
+    }
+}
+
+fn given_for_functions(template: &str) {
     let mut rights = 0;
     for line in template.lines() {
         let Some(reason) = line.strip_prefix("  # src/") else { continue };

@@ -188,3 +188,23 @@ case_the_controller_is_secured_as_the_webhook_is() {
     has "generated/$file.yaml" '          image: "a/b:1"'
   done
 }
+
+case_resources_get_rights_and_a_definition_where_they_are_asked_for() {
+  generate IMAGE=a/b:1 CONTROLLER=only
+  [ ! -e generated/36-resources.yaml ] && [ ! -e generated/crd ]
+  generate IMAGE=a/b:1 CONTROLLER=only RESOURCES=yes NAMESPACE=infra > out
+  has out "the definition of ImagePullSecret, to be applied first: generated/crd/imagepullsecrets.yaml"
+  has generated/36-resources.yaml '    namespace: "infra"'
+  same generated/crd/imagepullsecrets.yaml "$root/deployment/crd.yaml"
+  # kubectl apply, and kubectl delete, of the folder do not touch the definition.
+  not grep -l CustomResourceDefinition generated/*.yaml
+  awk '/^  - apiGroups/ { if (before !~ /^  #/) { print "no comment: " $0; failed = 1 } } { before = $0 } END { exit failed }' generated/36-resources.yaml
+  generate IMAGE=a/b:1 CONTROLLER=only -- --resources no 2> stderr
+  grep -q 'rights for ImagePullSecret resources are left out' stderr
+  [ ! -e generated/36-resources.yaml ] && [ ! -e generated/crd ]
+}
+
+case_resources_without_the_controller_are_refused() {
+  refused 'RESOURCES="yes": they are looked after by the controller' generate IMAGE=a/b:1 REGISTRY=r.example RESOURCES=yes
+  refused 'RESOURCES="maybe"' generate IMAGE=a/b:1 CONTROLLER=yes RESOURCES=maybe
+}
