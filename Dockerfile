@@ -1,7 +1,7 @@
-# The image without arguments is the webhook. `--target controller` makes the same image with another command, for
-# Deployments of the controller that give no arguments, or flags only.
+# The image without arguments is the webhook. `--target controller` and `--target refresher` make the same image with
+# another command, for Deployments that give no arguments, or flags only.
 #
-# The runtime stage is empty but for one static binary: nothing to patch, nothing to run for an intruder, no base
+# The runtime stage is empty but for one static binary, and the certificates by which it knows AWS: nothing to patch, nothing to run for an intruder, no base
 # image to trust. The binary is linked statically, against glibc rather than musl, whose allocator is slow when several
 # threads use it; +crt-static does that with the ordinary Debian toolchain.
 
@@ -29,6 +29,7 @@ LABEL org.opencontainers.image.title="pullgate" \
       org.opencontainers.image.licenses="Apache-2.0" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${REVISION}"
+COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
 COPY --from=build /pullgate /pullgate
 # A number, so that the kubelet can tell that it is not root.
 USER 65532:65532
@@ -37,6 +38,10 @@ FROM program AS controller
 # Health and metrics.
 EXPOSE 8080
 ENTRYPOINT ["/pullgate", "controller"]
+
+FROM program AS refresher
+EXPOSE 8080
+ENTRYPOINT ["/pullgate", "refresher"]
 
 # The last one is what is built where no target is named.
 FROM program AS webhook
