@@ -139,6 +139,16 @@ impl Engine {
         self.listed.load(Ordering::Acquire) & kind as u8 != 0
     }
 
+    /// Whether it is known what resources want, or that there are none that may be listed.
+    pub(super) fn has_read_resources(&self) -> bool {
+        let accounts = !*self.resources.wants_accounts.borrow() || self.has_listed(Kind::AllAccounts);
+        match *self.resources.follows.borrow() {
+            None => false,
+            Some(false) => true,
+            Some(true) => self.resources.is_ready() && accounts,
+        }
+    }
+
     /// Whether enough has been seen to plan for the settings: what has not been listed is not absent.
     pub(super) fn is_ready(&self) -> bool {
         let source = self.settings.task == settings::Task::Uninstall || self.source.borrow().known;

@@ -39,8 +39,8 @@ impl Engine {
         // Where the settings put nothing, the name is free.
         let taken = settings.as_ref().filter(|task| task.wanted.content.is_some() && self.selects(namespace));
         let works = self.resources.works(namespace, taken.map(|task| task.wanted.secret.as_str()));
-        let works = works.into_iter().filter(|_| self.settings.task != settings::Task::Uninstall);
-        let of_resources = works.map(|Work { distribution, secret, selected }| Task {
+        let stays = self.settings.task != settings::Task::Uninstall;
+        let of_resources = works.into_iter().map(|Work { distribution, secret, selected }| Task {
             wanted: Wanted {
                 secret,
                 content: distribution.content.as_ref().map(|content| content.digest()),
@@ -49,7 +49,7 @@ impl Engine {
                 recreate: self.settings.recreate,
             },
             copy_of: Some(distribution),
-            selected,
+            selected: selected && stays,
         });
         settings.into_iter().chain(of_resources).collect()
     }

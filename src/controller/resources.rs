@@ -28,8 +28,8 @@ pub struct Resources {
     pub(super) metrics: Arc<Metrics>,
     /// Of which Pods something has to be known; none: of none.
     pub pod_keys: watch::Sender<Option<Arc<Keys>>>,
-    /// Whether there are resources that may be listed, or were.
-    pub follows: watch::Sender<bool>,
+    /// Whether there are resources that may be listed; none until that is known.
+    pub follows: watch::Sender<Option<bool>>,
     /// Whether `ServiceAccounts` of any name may have to reference a copy.
     pub wants_accounts: watch::Sender<bool>,
     pub(super) namespaces: Store<Watching>,
@@ -64,7 +64,7 @@ impl Resources {
             sources,
             metrics,
             pod_keys: watch::Sender::new(None),
-            follows: watch::Sender::new(false),
+            follows: watch::Sender::new(None),
             wants_accounts: watch::Sender::new(false),
             namespaces,
             touched_namespaces,
@@ -161,8 +161,19 @@ impl Resources {
         for uid in gone {
             self.remove(&uid);
         }
-        self.follows.send_replace(true);
+        self.follows.send_replace(Some(true));
         self.touch_all();
+    }
+
+    /// There is no such kind of resource, or it may not be listed. What was listed before stays.
+    pub fn unlisted(&self) {
+        self.follows.send_if_modified(|follows| follows.replace(follows.unwrap_or(false)).is_none());
+    }
+
+    /// Whether there is any.
+    #[must_use]
+    pub fn is_any(&self) -> bool {
+        !self.state().names.is_empty()
     }
 
     fn follow_sources(&self) {

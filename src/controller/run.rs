@@ -127,8 +127,9 @@ pub async fn run(
         touch.clone(),
         touch_resources,
     ));
+    let (resource_reader, resource_writer) = reflector::store();
     let upkeep = Arc::new(Upkeep::new(
-        client.clone(),
+        (client.clone(), resource_reader, settings.task == Task::Uninstall),
         Arc::clone(&resources),
         Arc::clone(&leadership),
         recorder.clone(),
@@ -152,7 +153,7 @@ pub async fn run(
         watch_pods(&engine, &touch),
     );
     let namespaces = watch_namespaces(&engine, writer);
-    let looking_after = look_after(&engine, &upkeep, touched_resources, changed_sources);
+    let looking_after = look_after(&engine, &upkeep, resource_writer, (touched_resources, changed_sources));
     let election = async {
         match &mut candidate {
             Some(candidate) => candidate.run(&leadership).await,
@@ -171,7 +172,7 @@ pub async fn run(
             return Ok(());
         }
         tokio::select! {
-            done = once(&engine) => done,
+            done = once(&engine, &upkeep) => done,
             () = namespaces.for_each(|_| future::ready(())) => Ok(()),
             () = stop => Err(ControllerError::NotBegun("stopped".to_owned())),
         }
@@ -256,9 +257,10 @@ async fn keep(
 }
 
 /// Works off every namespace once.
-async fn once(engine: &Arc<Engine>) -> Result<(), ControllerError> {
+async fn once(engine: &Arc<Engine>, upkeep: &Upkeep) -> Result<(), ControllerError> {
     let begun = async {
-        while !engine.is_ready() || !engine.leadership.holds() {
+        let resources = || engine.has_read_resources() && upkeep.has_looked_at_all();
+        while !engine.is_ready() || !engine.leadership.holds() || !resources() {
             sleep(Duration::from_millis(20)).await;
         }
     };
@@ -268,7 +270,7 @@ async fn once(engine: &Arc<Engine>) -> Result<(), ControllerError> {
         ControllerError::NotBegun(why.to_owned())
     })?;
     let source = engine.source.borrow().clone();
-    if let (Task::Once, None) = (engine.settings.task, source.credentials) {
+    if engine.settings.task == Task::Once && source.credentials.is_none() && !engine.resources.is_any() {
         return Err(ControllerError::NotBegun(
             source.problem.unwrap_or_else(|| "there are no credentials".to_owned()),
         ));
@@ -278,7 +280,19 @@ async fn once(engine: &Arc<Engine>) -> Result<(), ControllerError> {
     let attempts = stream::iter(namespaces).map(|namespace| attempt(engine, namespace));
     let failed =
         attempts.buffer_unordered(CONCURRENCY.into()).filter(|done| future::ready(!done)).count().await;
-    if failed > 0 { Err(ControllerError::Incomplete { failed, all }) } else { Ok(()) }
+    if failed > 0 {
+        return Err(ControllerError::Incomplete { failed, all });
+    }
+    if engine.settings.task == Task::Uninstall {
+        let released = async {
+            while !upkeep.has_released_all() {
+                sleep(Duration::from_millis(50)).await;
+            }
+        };
+        let why = "ImagePullSecrets cannot be let go";
+        timeout(PATIENCE, released).await.map_err(|_| ControllerError::NotBegun(why.to_owned()))?;
+    }
+    Ok(())
 }
 
 /// Whether a namespace was brought to what is wanted.
@@ -302,10 +316,10 @@ async fn attempt(engine: &Arc<Engine>, namespace: Arc<Watching>) -> bool {
 async fn look_after(
     engine: &Arc<Engine>,
     upkeep: &Arc<Upkeep>,
-    touched: mpsc::UnboundedReceiver<String>,
-    sources: mpsc::UnboundedReceiver<CredentialsReference>,
+    writer: reflector::store::Writer<Guarded>,
+    (touched, sources): (mpsc::UnboundedReceiver<String>, mpsc::UnboundedReceiver<CredentialsReference>),
 ) {
-    let (reader, writer) = reflector::store();
+    let reader = upkeep.store.clone();
     let events = watch_resources(engine, upkeep, reader.clone(), writer);
     let seen = events.filter_map(|resource| future::ready(resource.ok()));
     let seen = seen.map(|resource| ObjectRef::from_obj(&resource));

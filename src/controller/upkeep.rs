@@ -10,6 +10,7 @@ use kube::api::PostParams;
 use kube::core::DeserializeGuard;
 use kube::runtime::controller::Action as Next;
 use kube::runtime::events::{Event, EventType, Recorder};
+use kube::runtime::reflector::Store;
 use kube::{Api, Client, Resource as _};
 use log::{debug, info, warn};
 use tokio::time::{Instant, timeout};
@@ -35,11 +36,17 @@ pub type Guarded = DeserializeGuard<ImagePullSecret>;
 /// Everything that it takes.
 pub struct Upkeep {
     client: Client,
+    /// All resources.
+    pub(super) store: Store<Guarded>,
+    /// Whether everything is to be taken back.
+    uninstalls: bool,
     resources: Arc<Resources>,
     leadership: Arc<Leadership>,
     recorder: Recorder,
     /// Resources for which copies of an earlier life of this process have been looked at.
     seeded: Mutex<HashSet<String>>,
+    /// Resources that have been looked at.
+    looked: Mutex<HashSet<String>>,
     /// When a status was last written, and how often writing it has failed in a row.
     written: Mutex<HashMap<String, (Instant, u32)>>,
 }
@@ -51,18 +58,31 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl Upkeep {
     pub(super) fn new(
-        client: Client,
+        (client, store, uninstalls): (Client, Store<Guarded>, bool),
         resources: Arc<Resources>,
         leadership: Arc<Leadership>,
         recorder: Recorder,
     ) -> Self {
-        Self { client, resources, leadership, recorder, seeded: Mutex::default(), written: Mutex::default() }
+        Self {
+            client,
+            store,
+            uninstalls,
+            resources,
+            leadership,
+            recorder,
+            seeded: Mutex::default(),
+            looked: Mutex::default(),
+            written: Mutex::default(),
+        }
     }
 
     /// Brings a resource to where it should be, once.
     pub(super) async fn reconcile(self: Arc<Self>, resource: Arc<Guarded>) -> Result<Next, Problem> {
         let mut changed = false;
         let looked = self.look(&resource, &mut changed).await;
+        if looked.is_ok() && self.resources.is_ready() {
+            lock(&self.looked).extend(resource.meta().uid.clone());
+        }
         self.resources.metrics.resource_reconciled(match &looked {
             Ok(_) if changed => "changed",
             Ok(_) => "unchanged",
@@ -70,6 +90,19 @@ impl Upkeep {
             Err(Problem::Failed { .. }) => "error",
         });
         looked
+    }
+
+    /// Whether each resource has been looked at, and what it wants is known as far as it can be.
+    pub(super) fn has_looked_at_all(&self) -> bool {
+        let looked = lock(&self.looked);
+        let uids = self.store.state().into_iter().filter_map(|resource| resource.meta().uid.clone());
+        self.uninstalls || uids.into_iter().all(|uid| looked.contains(&uid))
+    }
+
+    /// Whether no resource is held by us any more.
+    pub(super) fn has_released_all(&self) -> bool {
+        let held = |resource: Arc<Guarded>| resource.0.as_ref().is_ok_and(has_finalizer);
+        !self.store.state().into_iter().any(held)
     }
 
     /// `changed`: whether anything is another one now, here or in the cluster.
@@ -91,7 +124,7 @@ impl Upkeep {
         standing.unusable =
             self.resources.register(resource).err().map(|problem| format!("spec.target: {problem}"));
         let now = Timestamp::now();
-        if resource.metadata.deletion_timestamp.is_some() {
+        if self.uninstalls || resource.metadata.deletion_timestamp.is_some() {
             return self.release(resource, uid, name).await;
         }
         self.hold(resource, name).await?;
@@ -297,6 +330,7 @@ impl Upkeep {
     /// Forgets a resource that is gone.
     pub(super) fn forget(&self, uid: &str) {
         lock(&self.seeded).remove(uid);
+        lock(&self.looked).remove(uid);
         lock(&self.written).remove(uid);
     }
 }

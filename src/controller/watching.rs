@@ -101,7 +101,7 @@ pub(super) async fn watch_accounts(engine: &Arc<Engine>, touch: &Touch) {
 /// Copies that were made for resources, once there are resources that may be listed.
 pub(super) async fn watch_copies(engine: &Arc<Engine>, touch: &Touch) {
     let mut follows = engine.resources.follows.subscribe();
-    if follows.wait_for(|follows| *follows).await.is_err() {
+    if follows.wait_for(|follows| *follows == Some(true)).await.is_err() {
         return;
     }
     let api = Api::<ApiSecret>::all(engine.client.clone());
@@ -161,6 +161,7 @@ pub(super) fn watch_resources(
                 engine.resources.listed(&uids);
             }
             Err(error) if is_unknown(error) || is_forbidden(error) => {
+                engine.resources.unlisted();
                 if said_unknown.is_news("") {
                     info!("there are no resources ImagePullSecret here that may be listed: none is followed until there are");
                 }

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::case::{Resource, source};
-use crate::controller::case::Case;
+use crate::controller::case::{Case, references};
 use crate::controller::events::events_of;
 use crate::kubectl::kubectl;
 use crate::wait::{never, soon};
@@ -82,4 +82,28 @@ fn nothing_is_written_while_nothing_happens() {
     });
     let before = writes();
     never("a write", || Some(writes()).filter(|now| *now != before));
+}
+
+/// Copies and references go, resources stay as they are, and can be deleted by whoever wants to.
+#[test]
+fn uninstall_takes_copies_and_references_back_and_lets_go_of_resources() {
+    let case = Case::new();
+    source(&case.home, "one", &[("a.example", "1")]);
+    let spaces = [case.home.sibling(), case.home.sibling()];
+    let names: Vec<_> = spaces.iter().map(|space| &space.name).collect();
+    let target = json!({"namespaces": {"names": names}, "serviceAccounts": ["default"]});
+    let resource = Resource::new(&case, &["one"], &target);
+    // Once, and not for long.
+    assert!(case.run(&["-runonce"]).status.success());
+    assert_eq!(resource.places().len(), 2);
+    for space in &spaces {
+        assert_eq!(references(space, "default"), [resource.secret.as_str()]);
+    }
+    assert!(case.run(&["--uninstall"]).status.success());
+    assert_eq!(resource.places(), Vec::<String>::new());
+    for space in &spaces {
+        assert_eq!(references(space, "default"), Vec::<String>::new());
+    }
+    assert!(case.home.get("secret/one")["data"].is_object());
+    resource.kubectl("delete --timeout=10s").ok();
 }
