@@ -99,7 +99,9 @@ fn a_foreign_secret_is_left_and_the_resource_is_not_ready() {
     let status = resource.is("Failed");
     let reason = status["reason"].as_str().unwrap_or_default();
     assert!(reason.contains(&space.name) && reason.contains("not managed by pullgate"), "{reason}");
-    assert_eq!(status["managedNamespaces"], json!([other.name]));
+    soon("a copy in the other namespace alone", || {
+        (resource.get()["status"]["managedNamespaces"] == json!([other.name])).then_some(())
+    });
     assert_eq!(version(&resource.copy(&space).expect("theirs")), version(&theirs));
     // Once it is gone, the name is free.
     space.kubectl(&format!("delete secret {}", resource.secret)).ok();
