@@ -5,7 +5,7 @@ use std::process::Output;
 use serde_json::json;
 
 use crate::controller::case::{Case, login, make_account, pull_secret, references, uid, version};
-use crate::wait::{never, soon};
+use crate::wait::{never, soon, until};
 
 #[track_caller]
 fn ended(ran: &Output, status: i32) -> String {
@@ -115,10 +115,12 @@ fn uninstall_removes_what_is_ours_and_nothing_else() {
     assert_eq!(case.references(&foreign), [case.secret.as_str()]);
     assert_eq!(version(&own.get("secret/unrelated")), version(&unrelated));
     assert_eq!(case.copy(&case.home).expect("the source"), source, "the source stays as it is");
-    // In no namespace is anything left.
+    // In no namespace is anything left but the source and the foreign one; those of other tests may be on their way out.
     let selector = format!("--field-selector=metadata.name={}", case.secret);
-    let left = crate::kubectl::kubectl("get secrets --all-namespaces -o json").word(&selector).json();
-    assert_eq!(left["items"].as_array().map(Vec::len), Some(2), "the source and the foreign one: {left}");
+    until("two Secrets of that name", || {
+        let left = crate::kubectl::kubectl("get secrets --all-namespaces -o json").word(&selector).json();
+        (left["items"].as_array().map(Vec::len) == Some(2)).then_some(())
+    });
     // Once more there is nothing to do.
     ended(&case.run(&["-managedonly", &exclude, "--uninstall"]), 0);
 }
