@@ -16,3 +16,10 @@ pub mod source;
 pub mod truce;
 pub mod view;
 pub mod watches;
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// What is behind a lock here is one map, or as good as one: a panic elsewhere has left nothing half done.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
