@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::atomic::{AtomicU8, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Namespace;
@@ -17,6 +17,7 @@ use tokio::time::Instant;
 
 use super::apply::Problem;
 use super::leader::Leadership;
+use super::lock;
 use super::metrics::{Counts, Metrics};
 use super::plan::{self, Account, Action, Foreign, Secret, Wanted, plan};
 use super::report::Reports;
@@ -83,11 +84,6 @@ pub struct Engine {
     pub(super) truce: Truce,
     /// How many came in a row, and when the next attempt is due, by namespace.
     pub(super) failures: Mutex<HashMap<String, (u32, Instant)>>,
-}
-
-/// A panic elsewhere has left nothing half done: each of these is one map.
-pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Engine {

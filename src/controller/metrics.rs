@@ -198,7 +198,7 @@ impl Metrics {
 
     fn all_ends(&self) -> MutexGuard<'_, HashMap<String, Vec<(String, Timestamp)>>> {
         // Left in one piece by any panic: it is one map.
-        self.ends.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.ends)
     }
 
     /// Counts a write.

@@ -34,3 +34,10 @@ pub mod view;
 pub mod watches;
 mod watching;
 pub mod works;
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// What is behind a lock here is one map, or as good as one: a panic elsewhere has left nothing half done.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

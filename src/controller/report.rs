@@ -1,7 +1,7 @@
 //! What stands in the way: told once, in the log and as an Event where it stands.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::ObjectReference;
@@ -9,6 +9,7 @@ use kube::runtime::events::{Event, EventType, Recorder};
 use log::{debug, warn};
 
 use super::leader::Leadership;
+use super::lock;
 use super::plan::{Action, Secret};
 use super::repeats::Repeats;
 
@@ -46,7 +47,7 @@ impl Reports {
     }
 
     fn said(&self) -> MutexGuard<'_, HashMap<String, Repeats>> {
-        self.said.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.said)
     }
 
     fn is_news(&self, place: String, complaint: &str) -> bool {

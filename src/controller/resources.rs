@@ -2,7 +2,7 @@
 //! who look at namespaces.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use k8s_openapi::api::core::v1::Secret as ApiSecret;
 use kube::runtime::reflector::{ObjectRef, Store};
@@ -12,6 +12,7 @@ use tokio::sync::{mpsc, watch};
 use super::copies::{Copy, Marks, of_copy};
 use super::distributions::{Distribution, Distributions, Rank};
 use super::engine::Watching;
+use super::lock;
 use super::metrics::Metrics;
 use super::outcomes::Outcomes;
 use super::pods::{Keys, PodFacts};
@@ -74,8 +75,7 @@ impl Resources {
     }
 
     pub(super) fn state(&self) -> MutexGuard<'_, State> {
-        // Whatever panics, each of its parts is in one piece.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 
     // --- what is wanted ------------------------------------------------------------------------------

@@ -1,11 +1,12 @@
 //! Which repairs are put off for a while: all fights that there are, over references and over copies.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::Mutex;
 use std::time::Duration;
 
 use super::credentials::Digest;
 use super::fights::{COPIES, Fights, REFERENCES};
 use super::leader::now;
+use super::lock;
 use super::plan::{Action, Wanted};
 
 /// All of them.
@@ -14,11 +15,6 @@ pub struct Truce {
     references: Mutex<Fights<(String, String, String)>>,
     /// By namespace, Secret and what the copy should hold.
     copies: Mutex<Fights<(String, String, Digest)>>,
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // A panic elsewhere has left nothing half done: each of these is one map.
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Default for Truce {

@@ -1,7 +1,7 @@
 //! One resource at a time: merge what its sources give, have its copies made of that, and tell how it stands.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Secret as ApiSecret;
@@ -19,6 +19,7 @@ use super::apply::Problem;
 use super::credentials::Credentials;
 use super::distributions::Distribution;
 use super::leader::{Leadership, WRITE_PATIENCE};
+use super::lock;
 use super::memory::{remember, remembered};
 use super::merge::{Merged, merge};
 use super::resource::{CredentialsReference, ImagePullSecret, ImagePullSecretStatus, identity};
@@ -49,11 +50,6 @@ pub struct Upkeep {
     looked: Mutex<HashSet<String>>,
     /// When a status was last written, and how often writing it has failed in a row.
     written: Mutex<HashMap<String, (Instant, u32)>>,
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // Left in one piece by any panic: each is one map.
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Upkeep {

@@ -5,7 +5,7 @@ pub mod options;
 use std::collections::BTreeSet;
 use std::fmt;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use futures_util::{StreamExt as _, future};
@@ -23,6 +23,7 @@ use crate::controller::apply::{Problem, Writer, Written};
 use crate::controller::copies::{Copy, Marks, of_copy};
 use crate::controller::credentials::Credentials;
 use crate::controller::leader::Leadership;
+use crate::controller::lock;
 use crate::controller::memory::{remember, remembered};
 use crate::controller::merge::{Condition, Merged, SourceState, merge};
 use crate::controller::metrics::{Counts, Metrics};
@@ -116,8 +117,7 @@ pub async fn run(settings: Settings, stop: impl Future<Output = ()>) -> Result<(
 
 impl Refresher {
     fn seen(&self) -> MutexGuard<'_, Seen> {
-        // A panic elsewhere has left nothing half done.
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.seen)
     }
 
     /// Follows the target.

@@ -6,7 +6,7 @@ pub mod login;
 pub mod token;
 
 use std::collections::{BTreeSet, HashMap};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
@@ -18,6 +18,7 @@ use tokio::task::AbortHandle;
 use zeroize::Zeroize as _;
 
 use super::entries::{Entries, Format};
+use super::lock;
 use super::merge::{Given, SourceState};
 use super::metrics::Metrics;
 use super::repeats::Repeats;
@@ -74,8 +75,7 @@ impl Sources {
     }
 
     fn followed(&self) -> MutexGuard<'_, HashMap<CredentialsReference, Followed>> {
-        // Left in one piece by any panic: it is one map.
-        self.followed.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.followed)
     }
 
     /// Follows these and no others.

@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
@@ -16,6 +16,7 @@ use zeroize::Zeroizing;
 
 use super::login::Login;
 use crate::controller::entries::Entries;
+use crate::controller::lock;
 use crate::controller::merge::Given;
 use crate::controller::metrics::Metrics;
 
@@ -75,8 +76,7 @@ impl Tokens {
     }
 
     fn held(&self) -> MutexGuard<'_, HashMap<Login, Held>> {
-        // Left in one piece by any panic: it is one map.
-        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.held)
     }
 
     /// Has `told` told how the token stands, until what is returned is dropped.
