@@ -11,7 +11,8 @@ use tokio::time::Instant;
 
 use super::apply::{Problem, Writer, Written};
 use super::distributions::Distribution;
-use super::engine::{Engine, Kind, Watching, lock};
+use super::engine::{Engine, Kind, Watching};
+use super::lock;
 use super::outcomes::Outcome;
 use super::plan::{self, Action, Wanted, plan};
 use super::report::{account_place, fight_place, secret_place};

@@ -28,8 +28,10 @@ impl Outcomes {
         if !here.iter().any(|known| known == uid) {
             here.push(uid.to_owned());
         }
-        let before = self.of.entry(uid.to_owned()).or_default().insert(namespace.to_owned(), outcome.clone());
-        before.as_ref() != Some(&outcome)
+        let of = self.of.entry(uid.to_owned()).or_default();
+        let is_news = of.get(namespace) != Some(&outcome);
+        of.insert(namespace.to_owned(), outcome);
+        is_news
     }
 
     /// Forgets a namespace for a resource; tells whether it was known.

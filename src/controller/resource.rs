@@ -12,6 +12,7 @@ pub const OWNER_UID: &str = "images.banzaicloud.io/owner-uid";
 
 /// Which credentials become one pull secret, and which namespaces get it.
 #[derive(Clone, CustomResource, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
+#[expect(clippy::duplicated_attributes, reason = "two columns may be of one type")]
 #[kube(
     group = "images.banzaicloud.io",
     version = "v1alpha1",

@@ -1,7 +1,7 @@
 //! What the resources want, what is there of it, and how that stands: shared by those who look at resources and those
 //! who look at namespaces.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use k8s_openapi::api::core::v1::Secret as ApiSecret;
@@ -34,8 +34,8 @@ pub struct Resources {
     /// Whether `ServiceAccounts` of any name may have to reference a copy.
     pub wants_accounts: watch::Sender<bool>,
     pub(super) namespaces: Store<Watching>,
-    touched_namespaces: mpsc::UnboundedSender<ObjectRef<Watching>>,
-    pub(super) touched_resources: mpsc::UnboundedSender<String>,
+    touched: mpsc::UnboundedSender<ObjectRef<Watching>>,
+    pub(super) revisit: mpsc::UnboundedSender<String>,
     state: Mutex<State>,
 }
 
@@ -48,18 +48,24 @@ pub(super) struct State {
     pub(super) copies: Watched<Copy>,
     pods: Watched<PodFacts>,
     pub(super) outcomes: Outcomes,
-    listed_namespaces: bool,
-    listed_resources: bool,
-    listed_copies: bool,
-    listed_pods: bool,
+    listed: HashSet<Part>,
+}
+
+/// What has to be read once before anything can be said for certain.
+#[derive(PartialEq, Eq, Hash)]
+enum Part {
+    Namespaces,
+    Resources,
+    Copies,
+    Pods,
 }
 
 impl Resources {
     pub(super) fn new(
         (sources, metrics): (Arc<Sources>, Arc<Metrics>),
         namespaces: Store<Watching>,
-        touched_namespaces: mpsc::UnboundedSender<ObjectRef<Watching>>,
-        touched_resources: mpsc::UnboundedSender<String>,
+        touched: mpsc::UnboundedSender<ObjectRef<Watching>>,
+        revisit: mpsc::UnboundedSender<String>,
     ) -> Self {
         Self {
             sources,
@@ -68,8 +74,8 @@ impl Resources {
             follows: watch::Sender::new(None),
             wants_accounts: watch::Sender::new(false),
             namespaces,
-            touched_namespaces,
-            touched_resources,
+            touched,
+            revisit,
             state: Mutex::default(),
         }
     }
@@ -155,7 +161,7 @@ impl Resources {
     pub fn listed(&self, uids: &BTreeSet<String>) {
         let gone: Vec<_> = {
             let mut state = self.state();
-            state.listed_resources = true;
+            state.listed.insert(Part::Resources);
             state.names.keys().filter(|uid| !uids.contains(*uid)).cloned().collect()
         };
         for uid in gone {
@@ -190,7 +196,7 @@ impl Resources {
         let accounts = state.distributions.all().any(|it| it.accounts != Names::patterns([]));
         // What was seen of Pods lacks what is asked for now.
         if *self.pod_keys.borrow() != keys {
-            state.listed_pods = false;
+            state.listed.remove(&Part::Pods);
             self.pod_keys.send_replace(keys);
         }
         self.wants_accounts.send_if_modified(|before| std::mem::replace(before, accounts) != accounts);
@@ -213,13 +219,13 @@ impl Resources {
         }
         for namespace in all {
             // Nobody listens where the process ends.
-            let _ = self.touched_namespaces.send(namespace);
+            let _ = self.touched.send(namespace);
         }
     }
 
     /// All namespaces have been listed.
     pub fn listed_namespaces(&self) {
-        if !std::mem::replace(&mut self.state().listed_namespaces, true) {
+        if self.state().listed.insert(Part::Namespaces) {
             self.touch_all();
         }
     }
@@ -227,10 +233,10 @@ impl Resources {
     /// Has everything looked at.
     pub fn touch_all(&self) {
         for namespace in self.namespaces.state() {
-            let _ = self.touched_namespaces.send(ObjectRef::from_obj(&*namespace));
+            let _ = self.touched.send(ObjectRef::from_obj(&*namespace));
         }
         for name in self.state().names.values() {
-            let _ = self.touched_resources.send(name.clone());
+            let _ = self.revisit.send(name.clone());
         }
     }
 
@@ -249,7 +255,7 @@ impl Resources {
         let whole = matches!(event, Event::InitDone);
         let mut state = self.state();
         let changed = state.copies.see(event);
-        if whole && !std::mem::replace(&mut state.listed_copies, true) {
+        if whole && state.listed.insert(Part::Copies) {
             drop(state);
             self.touch_all();
         }
@@ -261,7 +267,7 @@ impl Resources {
         let whole = matches!(event, Event::InitDone);
         let mut state = self.state();
         let changed = state.pods.see(event);
-        if whole && !std::mem::replace(&mut state.listed_pods, true) {
+        if whole && state.listed.insert(Part::Pods) {
             drop(state);
             self.touch_all();
         }
@@ -307,8 +313,8 @@ impl Resources {
 }
 
 impl State {
-    pub(super) const fn is_ready(&self) -> bool {
-        self.listed_namespaces && self.listed_resources && self.listed_copies
+    pub(super) fn is_ready(&self) -> bool {
+        [Part::Namespaces, Part::Resources, Part::Copies].iter().all(|part| self.listed.contains(part))
     }
 
     /// Whether a resource selects a namespace; none while not all Pods are known that it takes to say so.
@@ -324,6 +330,6 @@ impl State {
             return Some(false);
         }
         let matches = || self.pods.of(name).any(|(_, pod)| selection.matches_pod(pod.facts()));
-        self.listed_pods.then(matches)
+        self.listed.contains(&Part::Pods).then(matches)
     }
 }

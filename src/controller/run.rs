@@ -100,16 +100,10 @@ pub async fn run(
     let leadership = Arc::new(if candidate.is_some() { Leadership::elected() } else { Leadership::alone() });
 
     let (publish, current) = watch::channel(Current::default());
+    let origin = origin(&settings, &own_namespace);
     let source = Source {
         object: settings.source.object.clone(),
         local: std::mem::replace(&mut settings.source.local, Local::None),
-    };
-    // Only in a Pod is a file a mounted Secret, of the Pod's own namespace.
-    let may_be_mounted = matches!(source.local, Local::File(_)) && settings.kubeconfig.is_none();
-    let origin = Origin {
-        object: source.object.clone(),
-        local: !matches!(source.local, Local::None),
-        mounted: may_be_mounted.then(|| own_namespace.clone()),
     };
     let source_api = Api::<ApiSecret>::namespaced(client.clone(), &source.object.0);
     let source_object = events(source_api, Which::Named(&source.object.1), settings.resync);
@@ -190,6 +184,18 @@ pub async fn run(
         }
     }
     ended
+}
+
+/// What of the source tells whether a Secret is the source itself.
+fn origin(settings: &Settings, own_namespace: &str) -> Origin {
+    let Source { object, local } = &settings.source;
+    // Only in a Pod is a file a mounted Secret, of the Pod's own namespace.
+    let may_be_mounted = matches!(local, Local::File(_)) && settings.kubeconfig.is_none();
+    Origin {
+        object: object.clone(),
+        local: !matches!(local, Local::None),
+        mounted: may_be_mounted.then(|| own_namespace.to_owned()),
+    }
 }
 
 fn health_server(

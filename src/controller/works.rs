@@ -113,7 +113,7 @@ impl Resources {
 
     fn tell(&self, state: &State, uid: &str, is_news: bool) {
         if let Some(name) = state.names.get(uid).filter(|_| is_news) {
-            let _ = self.touched_resources.send(name.clone());
+            let _ = self.revisit.send(name.clone());
         }
     }
 }

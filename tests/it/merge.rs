@@ -186,7 +186,7 @@ proptest! {
             for registry in registries {
                 let offers = || last.iter().filter_map(|source| source.get(registry));
                 let is_good = |(_, expires): &&(String, Option<i64>)| expires.is_none_or(|expires| expires > now);
-                let wins = offers().filter(is_good).last().or_else(|| offers().last()).unwrap();
+                let wins = offers().rfind(is_good).or_else(|| offers().next_back()).unwrap();
                 prop_assert_eq!(content["auths"][registry]["auth"].as_str(), Some(wins.0.as_str()), "{}", registry);
             }
             prop_assert_eq!(merged.entries.is_empty(), last.iter().all(BTreeMap::is_empty));

@@ -57,10 +57,12 @@ fn while_namespaces_are_worked_on_nothing_is_said() {
     assert_eq!(standing.status(&before, at(1)), before);
 }
 
+type Edit = fn(&mut Standing);
+
 #[test]
 fn failed_says_what_has_failed_and_keeps_the_last_success() {
     let ready = good().status(&ImagePullSecretStatus::default(), at(1));
-    let cases: [(&str, Reason, fn(&mut Standing)); 4] = [
+    let cases: [(&str, Reason, Edit); 4] = [
         ("some source secrets failed to render: n.two: is gone", Reason::SourceCredentialsError, |it| {
             it.sources.insert("n.two".to_owned(), Condition::Failing("is gone".to_owned()));
         }),
@@ -76,7 +78,7 @@ fn failed_says_what_has_failed_and_keeps_the_last_success() {
             it.namespaces.insert("b".to_owned(), Outcome::Failed("denied".to_owned()));
         }),
         ("spec.target: no", Reason::ReconciliationFailed, |it| {
-            it.unusable = Some("spec.target: no".to_owned())
+            it.unusable = Some("spec.target: no".to_owned());
         }),
     ];
     for (message, reason, edit) in cases {

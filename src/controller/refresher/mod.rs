@@ -80,19 +80,18 @@ pub async fn run(settings: Settings, stop: impl Future<Output = ()>) -> Result<(
     let metrics = Arc::new(Metrics::default());
     let client = ClientBuilder::try_from(config).map_err(|error| no_client(&error))?;
     let client = client.with_layer(&metrics.counting()).build();
-    let (changed, mut changes) = mpsc::unbounded_channel();
-    let sources =
-        Sources::new(client.clone(), tokens(Arc::clone(&metrics)), settings.resync, changed.clone());
+    let (notify, mut changes) = mpsc::unbounded_channel();
+    let sources = Sources::new(client.clone(), tokens(Arc::clone(&metrics)), settings.resync, notify.clone());
     sources.want(&settings.sources.iter().cloned().collect::<BTreeSet<_>>());
     let health_port = settings.health_port;
     let seen = Mutex::default();
     let refresher = Arc::new(Refresher { settings, client, sources, metrics, seen });
     let listener = health_port.map(|port| bind(port, "--metrics-addr")).transpose()?;
-    let server =
+    let health =
         listener.map(|listener| health(Arc::clone(&refresher) as Arc<dyn Probed>, listener)).transpose()?;
     let served = async {
-        match server {
-            Some(server) => server.await,
+        match health {
+            Some(health) => health.await,
             None => future::pending().await,
         }
     };
@@ -110,7 +109,7 @@ pub async fn run(settings: Settings, stop: impl Future<Output = ()>) -> Result<(
     tokio::select! {
         () = stop => Ok(()),
         () = refreshing => Ok(()),
-        () = refresher.watch(&changed) => Ok(()),
+        () = refresher.watch(&notify) => Ok(()),
         ended = served => ended.map_err(ControllerError::Health),
     }
 }
@@ -121,7 +120,7 @@ impl Refresher {
     }
 
     /// Follows the target.
-    async fn watch(&self, changed: &mpsc::UnboundedSender<CredentialsReference>) {
+    async fn watch(&self, notify: &mpsc::UnboundedSender<CredentialsReference>) {
         let CredentialsReference { name, namespace } = &self.settings.target;
         let api = Api::<ApiSecret>::namespaced(self.client.clone(), namespace);
         let mut events = std::pin::pin!(events(api, Which::Named(name), self.settings.resync));
@@ -142,7 +141,7 @@ impl Refresher {
                 }
             }
             // Nobody listens where the process ends.
-            let _ = changed.send(self.settings.target.clone());
+            let _ = notify.send(self.settings.target.clone());
         }
     }
 
@@ -176,7 +175,7 @@ impl Refresher {
             states
         };
         let now = Timestamp::now();
-        let usable = self.tell(&states, now);
+        let usable = report(&states, now);
         let states: Vec<_> = states.iter().map(|(name, state)| (name.as_str(), state)).collect();
         let Merged { entries, origins, .. } = merge(&states, now);
         let content = Credentials::read(entries.config().to_vec()).ok();
@@ -228,25 +227,25 @@ impl Refresher {
         }
         Ok(())
     }
+}
 
-    /// Says of each source what is wrong with it, once; whether nothing is.
-    fn tell(&self, states: &[(String, SourceState)], now: Timestamp) -> bool {
-        let mut all_good = true;
-        for (name, state) in states {
-            match state.condition(now) {
-                Condition::Good => {}
-                Condition::Failing(problem) => {
-                    all_good = false;
-                    warn!(source = name.as_str(); "{problem}");
-                }
-                Condition::Expired { since, problem } => {
-                    all_good = false;
-                    warn!(source = name.as_str(); "Expired: since {since}: {}", problem.unwrap_or_default());
-                }
+/// Says of each source what is wrong with it and whether nothing is.
+fn report(states: &[(String, SourceState)], now: Timestamp) -> bool {
+    let mut all_good = true;
+    for (name, state) in states {
+        match state.condition(now) {
+            Condition::Good => {}
+            Condition::Failing(problem) => {
+                all_good = false;
+                warn!(source = name.as_str(); "{problem}");
+            }
+            Condition::Expired { since, problem } => {
+                all_good = false;
+                warn!(source = name.as_str(); "Expired: since {since}: {}", problem.unwrap_or_default());
             }
         }
-        all_good
     }
+    all_good
 }
 
 impl Probed for Refresher {

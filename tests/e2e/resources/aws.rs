@@ -195,10 +195,10 @@ impl Shared {
         };
         let secret =
             self.keys.lock().expect("keys").get(*key).cloned().ok_or(format!("unknown key {key}"))?;
-        let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+        let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat();
         let hash = |bytes: &[u8]| hex(digest::digest(&digest::SHA256, bytes).as_ref());
-        let headers: String =
-            signed.split(';').map(|name| format!("{name}:{}\n", header(name).trim())).collect();
+        let headers = signed.split(';').map(|name| format!("{name}:{}\n", header(name).trim()));
+        let headers = headers.collect::<Vec<_>>().concat();
         let path = request.line.split(' ').nth(1).unwrap_or_default();
         let canonical = format!("POST\n{path}\n\n{headers}\n{signed}\n{}", hash(&request.body));
         let scope = format!("{date}/{region}/{service}/aws4_request");

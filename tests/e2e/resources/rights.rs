@@ -9,7 +9,7 @@ use crate::kubectl::kubectl;
 struct Role(String);
 
 impl Role {
-    /// What its ClusterRole has, as published, for one user.
+    /// What its cluster role has, as published, for one user.
     fn new(user: &str) -> Self {
         let all = ["get", "list", "watch"];
         let with = |more: &[&'static str]| [&all[..], more].concat();
