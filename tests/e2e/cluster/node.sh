@@ -321,9 +321,17 @@ start_node() {
 
 # restart_node: as if its machine's services were restarted; containers go on running meanwhile.
 restart_node() {
+  local attempt
   stop kubelet
   stop containerd
   start_containerd
+  # Where it ends by itself, or hangs, a machine starts its kubelet again. This one does so twice.
+  for attempt in 1 2; do
+    start_kubelet
+    if (wait_for kubelet 60 "node that is ready" node_is_ready); then return 0; fi
+    say "the kubelet is started again, after attempt $attempt"
+    stop kubelet
+  done
   start_kubelet
   wait_for kubelet 60 "node that is ready" node_is_ready
 }

@@ -56,11 +56,13 @@ start() {
 
 # stop NAME: ends the component, and fails if it cannot. Does nothing when it is not running.
 stop() {
-  local pid signal deadline
+  local pid signal patience deadline
   for signal in TERM KILL; do
+    # A killed process still ends what it waits for of a disk.
+    case $signal in TERM) patience=5 ;; KILL) patience=30 ;; esac
     pid=$(pid_of "$1") || return 0
     kill -"$signal" "$pid" 2>/dev/null || true
-    deadline=$((SECONDS + 5))
+    deadline=$((SECONDS + patience))
     while ((SECONDS < deadline)); do
       pid_of "$1" >/dev/null || return 0
       sleep 0.05
