@@ -1,4 +1,4 @@
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2154 # root is that of run
 # The controller, and what it shares with the webhook. Cases for tests/script/run.
 
 # The accounts' webhook in the registration.
