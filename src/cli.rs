@@ -155,7 +155,13 @@ fn controller(flags: &Flags) -> ExitCode {
 fn refresher(options: refresher::options::Options) -> ExitCode {
     let format = if io::stderr().is_terminal() { LogFormat::Text } else { LogFormat::Json };
     logging::init(Logging { level: LevelFilter::Info, format });
-    with_rights(|stop| refresher::run(options.into(), stop))
+    match options.settings() {
+        Ok(settings) => with_rights(|stop| refresher::run(settings, stop)),
+        Err(problem) => {
+            print_lines(&[format!("error: {problem}\n")]);
+            ExitCode::from(UNUSABLE)
+        }
+    }
 }
 
 /// Is over when the process is told to end.

@@ -38,6 +38,9 @@ pub enum Problem {
     },
 }
 
+/// What the API server says of a JSON Patch whose `test` fails, here that of the version.
+const TEST_FAILED: &str = "the server rejected our request due to an error in our request";
+
 impl From<kube::Error> for Problem {
     fn from(error: kube::Error) -> Self {
         let message = said(&error);
@@ -47,8 +50,9 @@ impl From<kube::Error> for Problem {
             && details.is_some_and(|details| {
                 details.causes.iter().any(|cause| cause.reason == "NamespaceTerminating")
             });
-        // 422: a JSON Patch's `test` of the version failed.
-        if matches!(status.code, 404 | 409 | 422) || terminating {
+        // Any other 422 is for good: of validation, or of a policy.
+        let test_failed = status.code == 422 && message.starts_with(TEST_FAILED);
+        if matches!(status.code, 404 | 409) || test_failed || terminating {
             return Self::Conflict(message);
         }
         let seconds = details.map_or(0, |details| details.retry_after_seconds);

@@ -31,17 +31,24 @@ struct Task {
     /// For a resource; none: for the settings.
     copy_of: Option<Arc<Distribution>>,
     selected: bool,
+    /// Whether the resource has another copy there.
+    renamed: bool,
 }
 
 impl Engine {
     /// What is to be done in a namespace: for the settings, then for the resources.
     fn tasks(&self, namespace: &Watching) -> Vec<Task> {
-        let settings = self.is_ready().then(|| Task { wanted: self.wanted(), copy_of: None, selected: true });
+        let settings = self.is_ready().then(|| Task {
+            wanted: self.wanted(),
+            copy_of: None,
+            selected: true,
+            renamed: false,
+        });
         // Where the settings put nothing, the name is free.
         let taken = settings.as_ref().filter(|task| task.wanted.content.is_some() && self.selects(namespace));
         let works = self.resources.works(namespace, taken.map(|task| task.wanted.secret.as_str()));
         let stays = self.settings.task != settings::Task::Uninstall;
-        let of_resources = works.into_iter().map(|Work { distribution, secret, selected }| Task {
+        let of_resources = works.into_iter().map(|Work { distribution, secret, selected, renamed }| Task {
             wanted: Wanted {
                 secret,
                 content: distribution.content.as_ref().map(|content| content.digest()),
@@ -51,6 +58,7 @@ impl Engine {
             },
             copy_of: Some(distribution),
             selected: selected && stays,
+            renamed: renamed && stays,
         });
         settings.into_iter().chain(of_resources).collect()
     }
@@ -120,9 +128,10 @@ impl Engine {
         namespace: &Watching,
         task: &Task,
     ) -> Result<(usize, Option<Duration>), Problem> {
+        let uid = task.copy_of.as_ref().map(|distribution| distribution.rank.uid.as_str());
         let outcome = |outcome| {
-            if let Some(distribution) = task.copy_of.as_ref().filter(|_| task.selected) {
-                self.resources.note(&distribution.rank.uid, name, outcome);
+            if let Some(uid) = uid {
+                self.resources.note(uid, name, outcome);
             }
         };
         if task.copy_of.is_some()
@@ -133,6 +142,13 @@ impl Engine {
         }
         let done = self.attempt(name, namespace, task).await;
         match &done {
+            Err(Problem::Failed { message, .. }) if !task.selected => outcome(Outcome::Left(message.clone())),
+            Ok(_) if !task.selected && !task.renamed => {
+                if let Some(uid) = uid {
+                    self.resources.forget_of(uid, name);
+                }
+            }
+            _ if !task.selected => {}
             Ok((_, _, Some(obstacle))) => outcome(Outcome::Failed((*obstacle).to_owned())),
             Ok(_) => {
                 let seen = self.observed(namespace, task);

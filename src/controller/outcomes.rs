@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-/// How a namespace stands for a resource that selects it.
+/// How a namespace stands for a resource that selects it, or did.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// The copy is as it should be, and so are the references.
@@ -11,6 +11,8 @@ pub enum Outcome {
     Pending,
     /// Why not.
     Failed(String),
+    /// It is not selected any more, and why the copy or a reference to it is still there.
+    Left(String),
 }
 
 /// By resource and namespace.

@@ -41,6 +41,8 @@ pub enum Reason {
     SourceCredentialsError,
     /// A copy is not as it should be.
     SecretReconciliationError,
+    /// A copy that is to go, or a reference to it, could not be removed.
+    SecretDeletionError,
     /// The specification cannot be followed.
     ReconciliationFailed,
 }
@@ -53,6 +55,7 @@ impl Reason {
             Self::Reconciled => "Reconciled",
             Self::SourceCredentialsError => "SourceCredentialsError",
             Self::SecretReconciliationError => "SecretReconciliationError",
+            Self::SecretDeletionError => "SecretDeletionError",
             Self::ReconciliationFailed => "ReconciliationFailed",
         }
     }
@@ -73,21 +76,22 @@ impl Standing {
             let message = format!("some source secrets failed to render: {}", all.join("; "));
             return Some((Reason::SourceCredentialsError, message));
         }
-        let failed: Vec<_> = self
-            .namespaces
-            .iter()
-            .filter_map(|(namespace, outcome)| match outcome {
-                Outcome::Failed(problem) => Some(format!("{namespace}: {problem}")),
-                Outcome::InSync | Outcome::Pending => None,
-            })
-            .collect();
-        if !failed.is_empty() {
-            let more = failed.len().saturating_sub(NAMED);
-            let more = if more > 0 { format!("; and {more} more") } else { String::new() };
-            let (of, named) = (self.namespaces.len(), failed[..failed.len().min(NAMED)].join("; "));
-            let message =
-                format!("{} of {of} namespaces are not as they should be: {named}{more}", failed.len());
+        let failed = self.namespaces.iter().filter_map(|(namespace, outcome)| match outcome {
+            Outcome::Failed(problem) => Some(format!("{namespace}: {problem}")),
+            Outcome::InSync | Outcome::Pending | Outcome::Left(_) => None,
+        });
+        if let Some((count, first)) = some_of(failed) {
+            let of = self.namespaces.values().filter(|outcome| !matches!(outcome, Outcome::Left(_))).count();
+            let message = format!("{count} of {of} namespaces are not as they should be: {first}");
             return Some((Reason::SecretReconciliationError, message));
+        }
+        let left = self.namespaces.iter().filter_map(|(namespace, outcome)| match outcome {
+            Outcome::Left(problem) => Some(format!("{namespace}: {problem}")),
+            Outcome::InSync | Outcome::Pending | Outcome::Failed(_) => None,
+        });
+        if let Some((count, first)) = some_of(left) {
+            let message = format!("{count} namespaces have a copy that could not be removed: {first}");
+            return Some((Reason::SecretDeletionError, message));
         }
         let pending = self.namespaces.values().any(|outcome| *outcome == Outcome::Pending);
         (!pending).then(|| (Reason::Reconciled, "all copies are as they should be".to_owned()))
@@ -139,6 +143,14 @@ impl Standing {
         }
         status
     }
+}
+
+/// How many there are, and the first of them; none where there is none.
+fn some_of(all: impl Iterator<Item = String>) -> Option<(usize, String)> {
+    let all: Vec<_> = all.collect();
+    let more = all.len().saturating_sub(NAMED);
+    let more = if more > 0 { format!("; and {more} more") } else { String::new() };
+    (!all.is_empty()).then(|| (all.len(), all[..all.len().min(NAMED)].join("; ") + &more))
 }
 
 /// As a status says it.

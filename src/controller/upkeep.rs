@@ -1,6 +1,6 @@
 //! One resource at a time: merge what its sources give, have its copies made of that, and tell how it stands.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -21,7 +21,8 @@ use super::distributions::Distribution;
 use super::leader::{Leadership, WRITE_PATIENCE};
 use super::lock;
 use super::memory::{remember, remembered};
-use super::merge::{Merged, merge};
+use super::merge::{Condition, Merged, SourceState, merge};
+use super::outcomes::Outcome;
 use super::resource::{CredentialsReference, ImagePullSecret, ImagePullSecretStatus, identity};
 use super::resources::Resources;
 use super::status::{READY, Reason, Standing};
@@ -121,7 +122,7 @@ impl Upkeep {
             self.resources.register(resource).err().map(|problem| format!("spec.target: {problem}"));
         let now = Timestamp::now();
         if self.uninstalls || resource.metadata.deletion_timestamp.is_some() {
-            return self.release(resource, uid, name).await;
+            return self.release((resource, uid, name), standing, changed).await;
         }
         self.hold(resource, name).await?;
         let Some(merged) = self.merged(resource, uid, now, &mut standing).await? else {
@@ -149,18 +150,21 @@ impl Upkeep {
         now: Timestamp,
         standing: &mut Standing,
     ) -> Result<Option<Merged>, Problem> {
-        let places = &resource.spec.registry.credentials;
-        let states =
-            || places.iter().map(|place| Some((told(place), self.resources.sources.state(place)?))).collect();
-        let Some(mut all): Option<Vec<_>> = states() else { return Ok(None) };
+        let Some(mut all) = self.states(resource) else { return Ok(None) };
         if all.iter().any(|(_, state)| state.given.is_none()) && !lock(&self.seeded).contains(uid) {
-            self.seed(uid, places).await?;
+            self.seed(uid, &resource.spec.registry.credentials).await?;
             lock(&self.seeded).insert(uid.to_owned());
-            all = states().unwrap_or(all);
+            all = self.states(resource).unwrap_or(all);
         }
-        standing.sources = all.iter().map(|(name, state)| (name.clone(), state.condition(now))).collect();
+        standing.sources = conditions(&all, now);
         let all: Vec<_> = all.iter().map(|(name, state)| (name.as_str(), state)).collect();
         Ok(Some(merge(&all, now)))
+    }
+
+    /// How all sources of a resource stand; none while one of them has not been asked yet.
+    fn states(&self, resource: &ImagePullSecret) -> Option<Vec<(String, SourceState)>> {
+        let places = resource.spec.registry.credentials.iter();
+        places.map(|place| Some((told(place), self.resources.sources.state(place)?))).collect()
     }
 
     /// What sources gave before this process began, which copies still hold: a source that fails now has not lost it.
@@ -269,13 +273,24 @@ impl Upkeep {
     }
 
     /// Lets a resource go when nothing is left of it where something can be done about that.
-    async fn release(&self, resource: &ImagePullSecret, uid: &str, name: &str) -> Result<Next, Problem> {
+    async fn release(
+        &self,
+        (resource, uid, name): (&ImagePullSecret, &str, &str),
+        mut standing: Standing,
+        changed: &mut bool,
+    ) -> Result<Next, Problem> {
         let left = self.resources.namespaces_with_copies(uid);
         let left = left.keys().filter(|namespace| !self.resources.is_terminating(namespace)).count();
         if !has_finalizer(resource) {
             return Ok(Next::await_change());
         }
         if left > 0 {
+            standing.namespaces = self.resources.outcomes(uid);
+            if standing.namespaces.values().any(|outcome| matches!(outcome, Outcome::Left(_))) {
+                let states = self.states(resource).unwrap_or_default();
+                standing.sources = conditions(&states, Timestamp::now());
+                self.tell((resource, uid, name), &standing, Timestamp::now(), changed).await?;
+            }
             // Copies that go are not told to resources.
             return Ok(Next::requeue(Duration::from_millis(500)));
         }
@@ -329,6 +344,10 @@ impl Upkeep {
         lock(&self.looked).remove(uid);
         lock(&self.written).remove(uid);
     }
+}
+
+fn conditions(states: &[(String, SourceState)], now: Timestamp) -> BTreeMap<String, Condition> {
+    states.iter().map(|(name, state)| (name.clone(), state.condition(now))).collect()
 }
 
 fn has_finalizer(resource: &ImagePullSecret) -> bool {

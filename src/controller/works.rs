@@ -16,6 +16,8 @@ pub struct Work {
     pub secret: String,
     /// Whether the namespace is to have it.
     pub selected: bool,
+    /// Whether it is not, but is to have one by another name.
+    pub renamed: bool,
 }
 
 impl Resources {
@@ -61,18 +63,25 @@ impl Resources {
             if let Some(distribution) = owner.and_then(|uid| state.distributions.get(uid))
                 && !winners.contains_key(secret)
             {
+                let renamed = selecting.contains(&distribution.rank.uid);
                 let distribution = Arc::clone(distribution);
-                leaving.push(Work { distribution, secret: secret.clone(), selected: false });
+                leaving.push(Work { distribution, secret: secret.clone(), selected: false, renamed });
             }
         }
         for uid in state.outcomes.at(name) {
-            if !selecting.contains(&uid) && !unknown.contains(&uid) {
+            let leaves = leaving.iter().any(|work| work.distribution.rank.uid == uid);
+            if !selecting.contains(&uid) && !unknown.contains(&uid) && !leaves {
                 let is_news = state.outcomes.forget(&uid, name);
                 self.tell(&state, &uid, is_news);
             }
         }
         let winners = winners.into_iter();
-        let winners = winners.map(|(secret, distribution)| Work { distribution, secret, selected: true });
+        let winners = winners.map(|(secret, distribution)| Work {
+            distribution,
+            secret,
+            selected: true,
+            renamed: false,
+        });
         // Where a target was renamed, there is a copy at any time.
         winners.chain(leaving).collect()
     }
@@ -81,6 +90,13 @@ impl Resources {
     pub fn note(&self, uid: &str, namespace: &str, outcome: Outcome) {
         let mut state = self.state();
         let is_news = state.outcomes.note(uid, namespace, outcome);
+        self.tell(&state, uid, is_news);
+    }
+
+    /// Forgets a namespace for a resource, which has nothing there any more.
+    pub fn forget_of(&self, uid: &str, namespace: &str) {
+        let mut state = self.state();
+        let is_news = state.outcomes.forget(uid, namespace);
         self.tell(&state, uid, is_news);
     }
 

@@ -24,6 +24,7 @@ mod webhook;
 mod neighbour;
 mod network;
 mod pods;
+mod refusal;
 mod register;
 mod reinvocation;
 mod resources;

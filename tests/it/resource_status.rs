@@ -62,7 +62,7 @@ type Edit = fn(&mut Standing);
 #[test]
 fn failed_says_what_has_failed_and_keeps_the_last_success() {
     let ready = good().status(&ImagePullSecretStatus::default(), at(1));
-    let cases: [(&str, Reason, Edit); 4] = [
+    let cases: [(&str, Reason, Edit); 5] = [
         ("some source secrets failed to render: n.two: is gone", Reason::SourceCredentialsError, |it| {
             it.sources.insert("n.two".to_owned(), Condition::Failing("is gone".to_owned()));
         }),
@@ -77,6 +77,13 @@ fn failed_says_what_has_failed_and_keeps_the_last_success() {
         ("1 of 2 namespaces are not as they should be: b: denied", Reason::SecretReconciliationError, |it| {
             it.namespaces.insert("b".to_owned(), Outcome::Failed("denied".to_owned()));
         }),
+        (
+            "1 namespaces have a copy that could not be removed: c: denied",
+            Reason::SecretDeletionError,
+            |it| {
+                it.namespaces.insert("c".to_owned(), Outcome::Left("denied".to_owned()));
+            },
+        ),
         ("spec.target: no", Reason::ReconciliationFailed, |it| {
             it.unusable = Some("spec.target: no".to_owned());
         }),

@@ -28,18 +28,29 @@ pub struct Options {
     kubeconfig: Option<PathBuf>,
 }
 
-impl From<Options> for Settings {
-    fn from(options: Options) -> Self {
-        Self {
-            target: options.target_secret,
-            sources: options.source_secrets,
-            resync: Duration::from_secs(options.periodic_reconcile_interval),
-            kubeconfig: options
+impl Options {
+    /// What they mean together.
+    ///
+    /// # Errors
+    /// Which of them contradict each other.
+    pub fn settings(self) -> Result<Settings, String> {
+        let Self { target_secret: target, source_secrets: sources, .. } = self;
+        if sources.contains(&target) {
+            let CredentialsReference { name, namespace } = &target;
+            return Err(format!(
+                "--source-secret {namespace}.{name} is --target-secret as well: a Secret that is written is no source"
+            ));
+        }
+        Ok(Settings {
+            target,
+            sources,
+            resync: Duration::from_secs(self.periodic_reconcile_interval),
+            kubeconfig: self
                 .kubeconfig
                 .or_else(|| std::env::var_os("KUBECONFIG").map(PathBuf::from))
                 .filter(|path| !path.as_os_str().is_empty()),
-            health_port: Some(options.metrics_addr).filter(|port| *port != 0),
-        }
+            health_port: Some(self.metrics_addr).filter(|port| *port != 0),
+        })
     }
 }
 

@@ -11,7 +11,7 @@ mod election;
 mod faults;
 mod foreign;
 mod healing;
-mod rights;
+pub(crate) mod rights;
 mod rotation;
 mod selection;
 mod steady;

@@ -148,7 +148,7 @@ struct Trial {
 
 /// Objects of a manifest.
 #[track_caller]
-fn objects(path: &str) -> Vec<Value> {
+pub(crate) fn objects(path: &str) -> Vec<Value> {
     let out = kubectl("create --dry-run=client -o json -f").word(path).ok().out;
     let all = serde_json::Deserializer::from_str(&out).into_iter::<Value>();
     all.map(|object| object.expect("JSON"))

@@ -6,7 +6,8 @@ use serde_json::{Value, json};
 
 use crate::controller::case::{Case, login, make_account, pull_secret, references, uid, version};
 use crate::kubectl::kubectl;
-use crate::wait::{never, soon};
+use crate::refusal::{REFUSED, Refusal};
+use crate::wait::never;
 
 #[track_caller]
 fn ended(ran: &Output, status: i32) -> String {
@@ -48,17 +49,9 @@ fn run_once_that_fails_in_one_namespace_is_done_in_all_others() {
     let case = Case::new();
     case.source("first");
     let (full, other) = (case.space(), case.space());
-    let quota = json!({
-        "apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "none"},
-        "spec": {"hard": {"secrets": "0"}},
-    });
-    full.kubectl("create -f -").input(&quota).ok();
-    soon("a quota in effect", || {
-        let quota = full.get("resourcequota/none");
-        (quota["status"]["hard"]["secrets"] == "0").then_some(())
-    });
+    let _refusal = Refusal::of(&full, &case.secret);
     let said = ended(&case.run(&["-runonce"]), 1);
-    assert!(said.contains(&full.name) && said.contains("exceeded quota"), "{said}");
+    assert!(said.contains(&full.name) && said.contains(REFUSED), "{said}");
     assert!(said.contains("1 of "), "{said}");
     case.has(&other, "first");
     assert_eq!(case.references(&full), Vec::<String>::new());

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use super::case::{Resource, source};
 use crate::controller::case::{Case, MANAGED_BY, login, pull_secret, references, uid, version};
 use crate::kubectl::kubectl;
+use crate::refusal::{REFUSED, Refusal};
 use crate::space::Space;
 use crate::wait::{never, soon, until};
 
@@ -122,23 +123,16 @@ fn a_write_that_is_refused_is_no_success() {
     let case = Case::new();
     source(&case.home, "one", &[("a.example", "1")]);
     let (full, other) = (case.home.sibling(), case.home.sibling());
-    let quota = json!({
-        "apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "none"},
-        "spec": {"hard": {"secrets": "0"}},
-    });
-    full.kubectl("create -f -").input(&quota).ok();
-    soon("a quota in effect", || {
-        (full.get("resourcequota/none")["status"]["hard"]["secrets"] == "0").then_some(())
-    });
     let resource = Resource::new(&case, &["one"], &target(&[&full, &other]));
+    let refusal = Refusal::of(&full, &resource.secret);
     let _controller = case.controller(&[]);
     let status = resource.is("Failed");
-    assert!(status["reason"].as_str().is_some_and(|text| text.contains("exceeded quota")), "{status}");
+    assert!(status["reason"].as_str().is_some_and(|text| text.contains(REFUSED)), "{status}");
     assert_eq!(status["conditions"][0]["status"], "False");
     assert_eq!(status["lastSuccessfulReconciliation"], Value::Null);
     resource.has(&other, &[("a.example", "1")]);
     never("Ready", || Some(resource.get()).filter(|it| it["status"]["status"] == "Ready"));
-    full.kubectl("delete resourcequota none").ok();
+    drop(refusal);
     until("Ready", || (resource.get()["status"]["status"] == "Ready").then_some(()));
 }
 
