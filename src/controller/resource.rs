@@ -174,6 +174,10 @@ pub struct AnnotationSelector {
 /// A condition on one key.
 #[derive(Clone, Debug, Deserialize, JsonSchema, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
+#[schemars(extend("x-kubernetes-validations" = [{
+    "rule": "(self.operator in ['In', 'NotIn']) == (has(self.values) && size(self.values) > 0)",
+    "message": "In and NotIn need at least one value, Exists and DoesNotExist take none",
+}]))]
 pub struct Expression {
     /// The key.
     pub key: String,

@@ -33,6 +33,10 @@ fn the_definition_of_imps_is_replaced_by_ours_with_resources_in_it() {
     source(&case.home, "one", &[("a.example", "1")]);
     let space = case.home.sibling();
     let resource = Resource::new(&case, &["one"], &json!({"namespaces": {"names": [space.name]}}));
+    // Nobody kept anybody from this.
+    let expression = json!({"key": "a", "operator": "In"});
+    let bad = json!({"namespaces": {"labels": [{"matchExpressions": [expression]}]}});
+    let unusable = Resource::new(&case, &["one"], &bad);
     let before = resource.get();
     // As IMPS makes it: no marks of ours.
     let owner = json!({
@@ -56,6 +60,8 @@ fn the_definition_of_imps_is_replaced_by_ours_with_resources_in_it() {
     let _controller = case.controller(&["-managedonly"]);
     let status = resource.is("Ready");
     assert_eq!(status["observedGeneration"], json!(1));
+    let told = unusable.is("Failed")["reason"].as_str().unwrap_or_default().to_owned();
+    assert!(told.contains("spec.target") && told.contains("needs at least one value"), "{told}");
     let taken = soon("our marks", || {
         let copy = resource.copy(&space)?;
         (copy["metadata"]["labels"]["app.kubernetes.io/managed-by"] == "pullgate").then_some(copy)

@@ -36,7 +36,7 @@ fn people_see_how_it_stands() {
 }
 
 #[test]
-fn a_selector_that_cannot_be_used_changes_nothing() {
+fn a_selector_that_cannot_be_used_is_refused_at_once() {
     let case = Case::new();
     source(&case.home, "one", &[("a.example", "1")]);
     let space = case.home.sibling();
@@ -44,17 +44,20 @@ fn a_selector_that_cannot_be_used_changes_nothing() {
     let resource = Resource::new(&case, &["one"], &names);
     let _controller = case.controller(&[]);
     resource.is_in(&[&space]);
-    // The schema lets it pass.
-    let bad = json!({"namespaces": {"labels": [{"matchExpressions": [{"key": "a", "operator": "In"}]}]}});
-    resource.apply(&case, &["one"], &bad);
-    let status = resource.is("Failed");
-    assert!(
-        status["reason"].as_str().is_some_and(|text| text.contains("needs at least one value")),
-        "{status}"
-    );
-    never("the copy going", || resource.copy(&space).is_none().then_some(()));
-    resource.apply(&case, &["one"], &names);
-    resource.is("Ready");
+    for (selectors, key) in
+        [("labels", "namespaces"), ("annotations", "namespaces"), ("labels", "namespacesWithPods")]
+    {
+        for expression in [
+            json!({"key": "a", "operator": "In"}),
+            json!({"key": "a", "operator": "NotIn", "values": []}),
+            json!({"key": "a", "operator": "Exists", "values": ["b"]}),
+        ] {
+            let bad = json!({"spec": {"target": {key: {selectors: [{"matchExpressions": [expression]}]}}}});
+            let tried = resource.kubectl("patch --type=merge").word(&format!("--patch={bad}")).run();
+            assert!(tried.err.contains("In and NotIn need at least one value"), "{bad}: {}", tried.err);
+        }
+    }
+    assert_eq!(resource.is("Ready")["observedGeneration"], 1);
 }
 
 #[test]
