@@ -22,6 +22,19 @@ fn manifests_of_imps_are_taken_as_they_are() {
     }
 }
 
+/// What namespaces they name need not be there for a dry run but for the objects in them.
+#[test]
+fn examples_are_taken_by_the_api_server() {
+    let space = Space::new();
+    install();
+    for name in ["registries", "namespaces", "refresher"] {
+        let path = format!("{}/examples/imagepullsecrets/{name}.yaml", env!("CARGO_MANIFEST_DIR"));
+        let text = std::fs::read_to_string(&path).expect("an example");
+        let text = text.replace("namespace: registry-access", &format!("namespace: {}", space.name));
+        kubectl("apply --dry-run=server --validate=strict -f -").input_text(text).ok();
+    }
+}
+
 /// The old definition is replaced with objects in it, and copies of before are taken over as they are.
 #[test]
 fn the_definition_of_imps_is_replaced_by_ours_with_resources_in_it() {

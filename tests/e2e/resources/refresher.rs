@@ -7,20 +7,23 @@ use serde_json::{Value, json};
 
 use super::case::{passwords, source};
 use crate::controller::case::{Case, uid};
+use crate::controller::rights::objects;
 use crate::wait::{never, soon};
 use crate::webhook::{LOGGING, Process, on_free_ports, program};
 
 const TARGET: &str = "merged";
 
-/// Rights as docs/imagepullsecret.md names them, for a user of one's own.
+/// The rights of the example, for a user of one's own.
 #[track_caller]
 fn user(case: &Case) -> PathBuf {
     let user = case.user();
-    let rules = json!([
-        {"apiGroups": [""], "resources": ["secrets"], "verbs": ["list", "watch"]},
-        {"apiGroups": [""], "resources": ["secrets"], "verbs": ["create"]},
-        {"apiGroups": [""], "resources": ["secrets"], "resourceNames": [TARGET], "verbs": ["get", "update", "delete"]},
-    ]);
+    let example = format!("{}/examples/imagepullsecrets/refresher.yaml", env!("CARGO_MANIFEST_DIR"));
+    let example = objects(&example);
+    let role = example.iter().find(|object| object["kind"] == "Role").expect("a role");
+    let rules = role["rules"].to_string();
+    let rules =
+        rules.replace("docker-hub", "one").replace("ecr-frankfurt", "two").replace("registries", TARGET);
+    let rules: Value = serde_json::from_str(&rules).expect("JSON");
     let api = "rbac.authorization.k8s.io";
     let role = json!({"apiVersion": format!("{api}/v1"), "kind": "Role", "metadata": {"name": user}, "rules": rules});
     let binding = json!({
