@@ -1,5 +1,7 @@
 //! Tokens of ECR, by the SDK of AWS. `AWS_ENDPOINT_URL` is obeyed, as by everything that uses it.
 
+use std::error::Error;
+use std::iter::successors;
 use std::sync::OnceLock;
 use std::time::Duration;
 
@@ -8,7 +10,7 @@ use aws_config::sts::AssumeRoleProvider;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::Credentials;
-use aws_sdk_ecr::error::DisplayErrorContext;
+use aws_sdk_ecr::error::ProvideErrorMetadata;
 use aws_sdk_ecr::primitives::DateTime;
 use aws_smithy_http_client::tls::Provider;
 use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
@@ -89,21 +91,28 @@ type Answer = (Option<String>, Option<DateTime>);
 
 async fn private(config: &SdkConfig) -> Result<Answer, String> {
     let answer = aws_sdk_ecr::Client::new(config).get_authorization_token().send().await;
-    let answer = answer.map_err(|error| told(&DisplayErrorContext(error).to_string()))?;
+    let answer = answer.map_err(|error| told(&error))?;
     let data = answer.authorization_data.and_then(|all| all.into_iter().next());
     Ok(data.map(|data| (data.authorization_token, data.expires_at)).unwrap_or_default())
 }
 
 async fn public(config: &SdkConfig) -> Result<Answer, String> {
     let answer = aws_sdk_ecrpublic::Client::new(config).get_authorization_token().send().await;
-    let answer = answer.map_err(|error| told(&DisplayErrorContext(error).to_string()))?;
+    let answer = answer.map_err(|error| told(&error))?;
     Ok(answer.authorization_data.map(|data| (data.authorization_token, data.expires_at)).unwrap_or_default())
 }
 
-/// What went wrong, as long as a status can be read.
-fn told(error: &str) -> String {
+/// What went wrong, as long as a status can be read. The answer itself, which the error holds, may have a token in it.
+fn told<E: Error + ProvideErrorMetadata>(error: &E) -> String {
     const LONGEST: usize = 400;
-    let printable: String = error.chars().filter(|c| !c.is_control()).collect();
+    let said = match (error.code(), error.message()) {
+        (Some(code), Some(message)) => format!("{code}: {message}"),
+        _ => successors(Some(error as &dyn Error), |error| (*error).source())
+            .map(ToString::to_string)
+            .collect::<Vec<_>>()
+            .join(": "),
+    };
+    let printable: String = said.chars().filter(|c| !c.is_control()).collect();
     match printable.char_indices().nth(LONGEST) {
         Some((end, _)) => format!("{}…", &printable[..end]),
         None => printable,

@@ -12,8 +12,8 @@ use crate::kubectl::kubectl;
 use crate::wait::soon;
 
 /// What a test looks for: a password in every form that a program might write it in by mistake.
-struct Canary {
-    password: String,
+pub(crate) struct Canary {
+    pub(crate) password: String,
     forms: Vec<(&'static str, String)>,
 }
 
@@ -41,8 +41,12 @@ fn percent_encoded(text: &str) -> String {
 
 impl Canary {
     /// One whose forms all differ.
-    fn new(name: &str) -> Self {
-        let password = format!("{name}+\"Kanarie\\n/=& gelb%{name}");
+    pub(crate) fn new(name: &str) -> Self {
+        Self::of(format!("{name}+\"Kanarie\\n/=& gelb%{name}"))
+    }
+
+    /// A password that somebody else has made.
+    pub(crate) fn of(password: String) -> Self {
         let content = login(&password);
         let mut forms = vec![
             ("plain", password.clone()),
@@ -69,7 +73,7 @@ impl Canary {
     }
 
     /// In which form it is in a text, if it is.
-    fn found_in(&self, text: &str) -> Option<&'static str> {
+    pub(crate) fn found_in(&self, text: &str) -> Option<&'static str> {
         self.forms.iter().find(|(_, form)| text.contains(form)).map(|(how, _)| *how)
     }
 }

@@ -5,7 +5,7 @@
 //! Controllers look at everything again after an hour, not after ten seconds: what heals, heals because it was watched.
 
 mod accounts;
-mod canary;
+pub(crate) mod canary;
 mod copies;
 mod election;
 mod faults;

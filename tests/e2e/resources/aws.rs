@@ -13,6 +13,9 @@ use base64::engine::general_purpose::STANDARD;
 use ring::{digest, hmac};
 use serde_json::json;
 
+/// The token of an answer that is none.
+pub(crate) const BABBLED: &str = "a token that nobody should ever read";
+
 /// How it behaves from now on.
 #[derive(Clone, Debug)]
 pub(crate) enum Mood {
@@ -20,7 +23,7 @@ pub(crate) enum Mood {
     Gives { seconds: u64 },
     /// Says that it was asked too often.
     Throttles,
-    /// Answers with what is no answer.
+    /// Answers with what is no answer, and has a token in it.
     Babbles,
     /// Takes so long.
     Dawdles { seconds: u64 },
@@ -149,7 +152,16 @@ impl Shared {
                     json!({"__type": "ThrottlingException", "message": "Rate exceeded"}).to_string(),
                 );
             }
-            Mood::Babbles => return (200, JSON, "<html>hello</html>".to_owned()),
+            Mood::Babbles => {
+                let token = STANDARD.encode(format!("AWS:{BABBLED}"));
+                return (
+                    200,
+                    JSON,
+                    format!(
+                        r#"{{"authorizationData":[{{"authorizationToken":"{token}","expiresAt":"soon"}}"#
+                    ),
+                );
+            }
             Mood::Dawdles { seconds } => {
                 thread::sleep(Duration::from_secs(seconds));
                 43_200

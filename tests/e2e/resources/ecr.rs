@@ -11,12 +11,12 @@ use crate::controller::case::{Case, Controller};
 use crate::space::Space;
 use crate::wait::soon;
 
-const KEY: &str = "AKIAEXAMPLE";
+pub(crate) const KEY: &str = "AKIAEXAMPLE";
 const SECRET: &str = "hunter2/secret+key";
-const HOST: &str = "123456789012.dkr.ecr.eu-central-1.amazonaws.com";
+pub(crate) const HOST: &str = "123456789012.dkr.ecr.eu-central-1.amazonaws.com";
 
 /// Makes a login.
-fn login(case: &Case, name: &str, more: &Value) {
+pub(crate) fn login(case: &Case, name: &str, more: &Value) {
     let mut data = json!({"accessKeyID": KEY, "secretKey": SECRET, "region": "eu-central-1", "accountID": "123456789012"});
     json_patch::merge(&mut data, more);
     let secret = json!({

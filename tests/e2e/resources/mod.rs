@@ -1,6 +1,7 @@
 //! `ImagePullSecret` resources: each test has resources of its own, by a label that its controllers select.
 
 mod aws;
+mod canary;
 mod case;
 mod definition;
 mod ecr;
