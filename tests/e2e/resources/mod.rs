@@ -6,6 +6,7 @@ mod definition;
 mod ecr;
 mod life;
 mod rights;
+mod scale;
 mod selection;
 mod sources;
 mod targets;
