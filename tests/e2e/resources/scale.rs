@@ -11,7 +11,7 @@ use super::case::{install, passwords, source};
 use crate::controller::case::{Case, Controller, version};
 use crate::kubectl::kubectl;
 use crate::space::unique;
-use crate::wait::until;
+use crate::wait::at_last;
 
 const RESOURCES: usize = 50;
 const NAMESPACES: usize = 200;
@@ -112,7 +112,7 @@ fn resource(case: &Case, crowd: &Crowd, n: usize) -> Value {
 #[track_caller]
 fn wrote(controller: &Controller, expected: u64) {
     let count = || controller.count("pullgate_controller_writes_total", &[]);
-    until(&format!("{expected} writes"), || (count() >= expected).then_some(()));
+    at_last(&format!("{expected} writes"), || (count() >= expected).then_some(()));
     assert_eq!(count(), expected);
 }
 
@@ -175,10 +175,10 @@ fn fifty_resources_in_two_hundred_namespaces() {
     assert_eq!(aws.asked().len(), LOGINS, "{:?}", aws.asked());
 
     crowd.kubectl("delete imagepullsecrets").ok();
-    until("no copies", || crowd.list("/api/v1/secrets").is_empty().then_some(()));
+    at_last("no copies", || crowd.list("/api/v1/secrets").is_empty().then_some(()));
     drop(controller);
     crowd.kubectl("delete namespaces --wait=false").ok();
-    until("no namespaces", || crowd.list("/api/v1/namespaces").is_empty().then_some(()));
+    at_last("no namespaces", || crowd.list("/api/v1/namespaces").is_empty().then_some(()));
 }
 
 /// Both registries: the source's, and the one of the resource's login.
@@ -200,7 +200,7 @@ fn are_ready(crowd: &Crowd) {
         let status = &resource["status"];
         status["status"] == "Ready" && status["managedNamespaces"] == json!(expected)
     };
-    until("all resources Ready", || {
+    at_last("all resources Ready", || {
         let all = crowd.list("/apis/images.banzaicloud.io/v1alpha1/imagepullsecrets");
         assert_eq!(all.len(), RESOURCES);
         all.iter().all(is_ready).then_some(())
