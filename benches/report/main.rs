@@ -23,6 +23,7 @@ mod aws;
 mod client;
 mod cluster;
 mod controller;
+mod crowd;
 mod https;
 mod memory;
 mod null;
