@@ -4,26 +4,20 @@
 //! nobody's business. Rates are of writes, beside patches of the same number of clients that do nothing else.
 
 use std::process::Command;
-use std::sync::Arc;
 
 use serde_json::{Value, json};
-use tokio::sync::Mutex;
 use tokio::time::{Duration, Instant, sleep};
 
 use crate::Plan;
 use crate::api_server::ApiServer;
-use crate::client::{Caller, Program, request};
-use crate::https::Target;
+use crate::client::Program;
 use crate::table::{Goal, Row};
+use crate::writes::{PATIENCE, create, patch, send};
 
-/// As many as the controller works on at the same time.
-const CLIENTS: usize = 16;
 const SECRET: &str = "scale";
 const SOURCE: &str = "scale-source";
 /// Besides `default`, which the controller manager makes.
 const ACCOUNTS: [&str; 2] = ["builder", "deployer"];
-/// For anything that ends by itself.
-const PATIENCE: Duration = Duration::from_mins(10);
 
 /// Namespaces, and Secrets of others in all of them together.
 #[derive(Clone, Copy)]
@@ -40,47 +34,6 @@ fn namespace(n: usize) -> String {
 struct Stage {
     api: ApiServer,
     filled: Size,
-}
-
-/// Makes requests with [`CLIENTS`] clients; returns how many a second were answered as they should be.
-async fn send(target: &Target, requests: Vec<Vec<u8>>) -> f64 {
-    let (count, began) = (requests.len(), Instant::now());
-    let requests = Arc::new(Mutex::new(requests));
-    let mut clients = Vec::new();
-    for _ in 0..CLIENTS {
-        let (requests, mut caller) = (Arc::clone(&requests), Caller::new(target.address, &target.tls));
-        clients.push(tokio::spawn(async move {
-            loop {
-                let Some(request) = requests.lock().await.pop() else { return };
-                let answer = caller.call(&request).await.unwrap_or_else(|failure| panic!("{failure}"));
-                let text = String::from_utf8_lossy(&answer.body);
-                assert!(matches!(answer.status, 200 | 201 | 409), "{} {text}", answer.status);
-            }
-        }));
-    }
-    for client in clients {
-        client.await.expect("every request is answered");
-    }
-    count as f64 / began.elapsed().as_secs_f64()
-}
-
-fn write(method: &str, path: &str, kind: &str, body: &Value) -> Vec<u8> {
-    request(
-        method,
-        path,
-        &[("Content-Type", kind), ("Accept", "application/json")],
-        body.to_string().as_bytes(),
-    )
-}
-
-fn create(path: &str, body: &Value) -> Vec<u8> {
-    write("POST", path, "application/json", body)
-}
-
-/// A patch that changes nothing but a label, so that no rule of the controller is about it.
-fn patch(path: &str, value: &str) -> Vec<u8> {
-    let body = json!({"metadata": {"labels": {"bench.pullgate.example/round": value}}});
-    write("PATCH", path, "application/merge-patch+json", &body)
 }
 
 fn source(password: &str) -> Value {

@@ -14,6 +14,7 @@ pub(crate) struct Row {
     goal: String,
     met: Option<bool>,
     noise: String,
+    counted: bool,
 }
 
 /// On which side of a number the goal is.
@@ -62,6 +63,7 @@ impl Row {
             goal: goal.text(" ×"),
             met: goal.met(ratio.median()),
             noise: ratio.spread(2),
+            counted: false,
         }
     }
 
@@ -76,7 +78,27 @@ impl Row {
             goal: goal.text(&format!(" {unit}")),
             met: goal.met(sample.median()),
             noise: if values.len() == 1 { String::new() } else { sample.spread(1) },
+            counted: false,
         }
+    }
+
+    /// What is counted, and is the same on every machine.
+    pub(crate) fn count(what: &str, value: usize, expected: usize) -> Self {
+        Self {
+            what: what.to_owned(),
+            measured: value.to_string(),
+            against: String::new(),
+            ratio: String::new(),
+            goal: expected.to_string(),
+            met: Some(value == expected),
+            noise: String::new(),
+            counted: true,
+        }
+    }
+
+    /// Whether something was counted that should be another number.
+    pub(crate) fn miscounted(&self) -> bool {
+        self.counted && self.missed()
     }
 
     /// Whether there is a goal, and it was not reached.

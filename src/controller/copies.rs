@@ -1,6 +1,7 @@
 //! PURE: copies that were made for a resource: what marks them, and whose a Secret is by its marks.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::Secret as ApiSecret;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
@@ -81,12 +82,12 @@ impl Marks {
         }
     }
 
-    fn are_on(&self, copy: &Copy) -> bool {
+    fn are_in(&self, text: &Inscription) -> bool {
         let all = |wanted: &Map, there: &Map| wanted.iter().all(|(key, value)| there.get(key) == Some(value));
-        all(&self.labels, &copy.labels)
-            && all(&self.annotations, &copy.annotations)
-            && self.owner.as_ref().is_none_or(|owner| copy.owners.contains(&owner.uid))
-            && !copy.noted
+        all(&self.labels, &text.labels)
+            && all(&self.annotations, &text.annotations)
+            && self.owner.as_ref().is_none_or(|owner| text.owners.contains(&owner.uid))
+            && !text.noted
     }
 }
 
@@ -94,10 +95,47 @@ impl Marks {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Copy {
     secret: Secret,
+    text: Arc<Inscription>,
+}
+
+/// What is written on a Secret besides its content.
+#[derive(Debug, PartialEq, Eq)]
+struct Inscription {
     labels: Map,
     annotations: Map,
     owners: Vec<String>,
     noted: bool,
+}
+
+impl Inscription {
+    fn owner_uid(&self) -> Option<&str> {
+        self.labels.get(OWNER_UID).map(String::as_str)
+    }
+}
+
+/// What was last seen written on a copy of each resource. On nearly all of its copies that is the same, and most of what
+/// has to be kept of them: so they share it.
+#[derive(Default)]
+pub struct Inscriptions(HashMap<String, Arc<Inscription>>);
+
+impl Inscriptions {
+    /// Has a copy share what is written on it with the one that was seen before.
+    #[must_use]
+    pub fn share(&mut self, mut copy: Seen<Copy>) -> Seen<Copy> {
+        let text = &mut copy.fact.text;
+        if let Some(owner) = text.owner_uid() {
+            match self.0.get(owner) {
+                Some(known) if known == text => *text = Arc::clone(known),
+                _ => drop(self.0.insert(owner.to_owned(), Arc::clone(text))),
+            }
+        }
+        copy
+    }
+
+    /// Forgets a resource that is gone.
+    pub fn forget(&mut self, uid: &str) {
+        self.0.remove(uid);
+    }
 }
 
 impl Versioned for Copy {
@@ -110,7 +148,7 @@ impl Copy {
     /// The uid of the resource that it was made for.
     #[must_use]
     pub fn owner_uid(&self) -> Option<&str> {
-        self.labels.get(OWNER_UID).map(String::as_str)
+        self.text.owner_uid()
     }
 
     /// As the plan for one resource needs it. `is_source`: credentials are read from it.
@@ -118,10 +156,10 @@ impl Copy {
     pub fn seen_by(&self, marks: &Marks, is_source: bool) -> Secret {
         let owner = if is_source {
             Owner::Source
-        } else if marks.are_on(self) {
+        } else if marks.are_in(&self.text) {
             Owner::Us
         } else if self.owner_uid().is_some()
-            || marks.owner.as_ref().is_some_and(|owner| self.owners.contains(&owner.uid))
+            || marks.owner.as_ref().is_some_and(|owner| self.text.owners.contains(&owner.uid))
         {
             // Of this resource, with marks that are not complete; or of another one, which has lost its claim.
             Owner::Predecessor
@@ -144,5 +182,36 @@ pub fn of_copy(mut secret: ApiSecret) -> Seen<Copy> {
     let owners = owners.into_iter().map(|owner| owner.uid).collect();
     // Whose it is depends on who asks.
     let Seen { namespace, name, fact } = facts(secret, Owner::Somebody);
-    Seen { namespace, name, fact: Copy { secret: fact, labels, annotations, owners, noted } }
+    let text = Arc::new(Inscription { labels, annotations, owners, noted });
+    Seen { namespace, name, fact: Copy { secret: fact, text } }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn copy(namespace: &str, owner: &str, origins: &str) -> Seen<Copy> {
+        let target = TargetSecret { name: "copy".to_owned(), labels: Map::new(), annotations: Map::new() };
+        let mut marks = Marks::of(owner, owner, &target);
+        marks.set_origins(origins.to_owned());
+        let mut metadata = ObjectMeta { namespace: Some(namespace.to_owned()), ..ObjectMeta::default() };
+        marks.put_on(&mut metadata);
+        of_copy(ApiSecret { metadata, ..ApiSecret::default() })
+    }
+
+    #[test]
+    fn copies_share_what_is_the_same_on_them_and_nothing_else() {
+        let mut all = Inscriptions::default();
+        let mut text = |namespace, owner, origins| all.share(copy(namespace, owner, origins)).fact.text;
+        let first = text("a", "u", "1");
+        assert!(Arc::ptr_eq(&first, &text("b", "u", "1")));
+        let others = [text("c", "v", "1"), text("a", "u", "2")];
+        assert_eq!(others[0].owner_uid(), Some("v"));
+        assert_eq!(others[1].annotations[ORIGINS], "2");
+        assert_eq!(first.annotations[ORIGINS], "1", "is as it was");
+        assert!(Arc::ptr_eq(&others[1], &text("b", "u", "2")), "the later ones, too");
+        all.forget("u");
+        all.forget("v");
+        assert_eq!(Arc::strong_count(&others[0]), 1, "nothing is kept of those that are gone");
+    }
 }

@@ -1,6 +1,6 @@
 //! PURE: how each namespace stands for each resource.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// How a namespace stands for a resource that selects it, or did.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,16 +20,13 @@ pub enum Outcome {
 pub struct Outcomes {
     of: HashMap<String, BTreeMap<String, Outcome>>,
     /// The other way round: uids of resources by namespace.
-    at: HashMap<String, Vec<String>>,
+    at: HashMap<String, BTreeSet<String>>,
 }
 
 impl Outcomes {
     /// Notes how a namespace stands; tells whether that is news.
     pub fn note(&mut self, uid: &str, namespace: &str, outcome: Outcome) -> bool {
-        let here = self.at.entry(namespace.to_owned()).or_default();
-        if !here.iter().any(|known| known == uid) {
-            here.push(uid.to_owned());
-        }
+        self.at.entry(namespace.to_owned()).or_default().insert(uid.to_owned());
         let of = self.of.entry(uid.to_owned()).or_default();
         let is_news = of.get(namespace) != Some(&outcome);
         of.insert(namespace.to_owned(), outcome);
@@ -39,7 +36,7 @@ impl Outcomes {
     /// Forgets a namespace for a resource; tells whether it was known.
     pub fn forget(&mut self, uid: &str, namespace: &str) -> bool {
         if let Some(here) = self.at.get_mut(namespace) {
-            here.retain(|known| known != uid);
+            here.remove(uid);
             if here.is_empty() {
                 self.at.remove(namespace);
             }
@@ -55,7 +52,7 @@ impl Outcomes {
     /// Resources that have an outcome in a namespace.
     #[must_use]
     pub fn at(&self, namespace: &str) -> Vec<String> {
-        self.at.get(namespace).cloned().unwrap_or_default()
+        self.at.get(namespace).into_iter().flatten().cloned().collect()
     }
 
     /// How all namespaces of a resource stand.

@@ -9,7 +9,7 @@ use kube::runtime::reflector::{ObjectRef, Store};
 use kube::runtime::watcher::Event;
 use tokio::sync::{mpsc, watch};
 
-use super::copies::{Copy, Marks, of_copy};
+use super::copies::{Copy, Inscriptions, Marks, of_copy};
 use super::distributions::{Distribution, Distributions, Rank};
 use super::engine::Watching;
 use super::lock;
@@ -20,6 +20,7 @@ use super::resource::{CredentialsReference, ImagePullSecret, identity};
 use super::selection::{BadSelector, Facts, Selection};
 use super::sources::Sources;
 use super::view::{Seen, Watched};
+use super::watches::each;
 use crate::names::Names;
 
 /// All of it.
@@ -46,6 +47,7 @@ pub(super) struct State {
     credentials: HashMap<String, Vec<CredentialsReference>>,
     pub(super) names: HashMap<String, String>,
     pub(super) copies: Watched<Copy>,
+    inscriptions: Inscriptions,
     pods: Watched<PodFacts>,
     pub(super) outcomes: Outcomes,
     listed: HashSet<Part>,
@@ -146,6 +148,7 @@ impl Resources {
             let mut state = self.state();
             state.names.remove(uid);
             state.credentials.remove(uid);
+            state.inscriptions.forget(uid);
             for namespace in state.outcomes.of(uid).into_keys() {
                 state.outcomes.forget(uid, &namespace);
             }
@@ -254,6 +257,7 @@ impl Resources {
     pub fn see_copies(&self, event: Event<Seen<Copy>>) -> Vec<String> {
         let whole = matches!(event, Event::InitDone);
         let mut state = self.state();
+        let event = each(event, |copy| state.inscriptions.share(copy));
         let changed = state.copies.see(event);
         if whole && state.listed.insert(Part::Copies) {
             drop(state);
@@ -276,7 +280,9 @@ impl Resources {
 
     /// Takes in what a write or a look has answered.
     pub fn saw(&self, secret: ApiSecret) {
-        self.state().copies.written(of_copy(secret));
+        let mut state = self.state();
+        let copy = state.inscriptions.share(of_copy(secret));
+        state.copies.written(copy);
     }
 
     /// Takes in that there is no such Secret.
@@ -287,7 +293,7 @@ impl Resources {
     /// The Secret of a name in a namespace, if it is a copy or in the place of one.
     #[must_use]
     pub fn copy(&self, namespace: &str, secret: &str) -> Option<Copy> {
-        self.state().copies.of(namespace).find(|(name, _)| *name == secret).map(|(_, copy)| copy.clone())
+        self.state().copies.get(namespace, secret).cloned()
     }
 
     /// Namespaces that have a copy for a resource.

@@ -90,6 +90,11 @@ impl<T: Versioned + PartialEq> Watched<T> {
         self.objects.get(namespace).into_iter().flatten()
     }
 
+    /// One of them.
+    pub fn get(&self, namespace: &str, name: &str) -> Option<&T> {
+        self.objects.get(namespace)?.get(name)
+    }
+
     /// All of them, with namespace and name.
     pub fn all(&self) -> impl Iterator<Item = (&String, &String, &T)> {
         let all = self.objects.iter();

@@ -5,6 +5,8 @@ use std::time::{Duration, Instant};
 
 /// Long enough for a machine that is busy with other things; reached only by a test that fails.
 const PATIENCE: Duration = Duration::from_mins(1);
+/// For thousands of writes there.
+const MUCH: Duration = Duration::from_mins(5);
 /// "Within seconds", on a machine that runs several tests at a time.
 const SOON: Duration = Duration::from_secs(10);
 /// Of what the controller does by itself, the slowest comes once a second.
@@ -15,6 +17,12 @@ const PAUSE: Duration = Duration::from_millis(50);
 #[track_caller]
 pub(crate) fn until<T>(what: &str, look: impl FnMut() -> Option<T>) -> T {
     in_time(look).unwrap_or_else(|| panic!("waited {} s in vain for {what}", PATIENCE.as_secs()))
+}
+
+/// The same for what is much to do.
+#[track_caller]
+pub(crate) fn at_last<T>(what: &str, look: impl FnMut() -> Option<T>) -> T {
+    within(MUCH, look).unwrap_or_else(|| panic!("waited {} s in vain for {what}", MUCH.as_secs()))
 }
 
 /// The same for what has to come fast.

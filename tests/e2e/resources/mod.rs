@@ -9,6 +9,7 @@ mod life;
 mod moto;
 mod refresher;
 mod rights;
+mod scale;
 mod selection;
 mod sources;
 mod targets;
