@@ -91,6 +91,7 @@ impl<T: Versioned + PartialEq> Watched<T> {
     }
 
     /// One of them.
+    #[must_use]
     pub fn get(&self, namespace: &str, name: &str) -> Option<&T> {
         self.objects.get(namespace)?.get(name)
     }
