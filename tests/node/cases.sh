@@ -6,10 +6,7 @@
 export DEPLOYMENT_PULL_SECRET=regcred # the webhook's own image is in the registry that wants a password, too
 
 secret_of_the_webhook() {
-  local text
-  text=$(documented docs/install.md Parameters)
-  text=${text/--docker-username=…/--docker-username=puller}
-  typed "${text/--docker-password=…/--docker-password=pullgate-e2e}"
+  typed "$(with_credentials "$(documented docs/install.md Parameters)")"
 }
 
 # everything FILE: lists there what there is, but for what comes and goes by itself.
@@ -114,8 +111,7 @@ case_install_at_once() { # README: script and kubectl apply in one line; 2 ready
   local ready mutated start
   rm -rf "$scratch/work/generated"
   # Only since this registry wants a password.
-  kubectl create namespace pullgate
-  kubectl -n pullgate create secret docker-registry regcred --docker-server=registry.example --docker-username=puller --docker-password=pullgate-e2e
+  may_be_pulled pullgate
   begin_load
   start=$(now)
   typed "$(readme_install)"
@@ -134,7 +130,7 @@ case_install_at_once() { # README: script and kubectl apply in one line; 2 ready
 }
 
 case_pods_run() { # images from the private registry, by the injected secret; not without the webhook, nor without the secret
-  [[ $(scripts/cluster in curl --silent --output "$scratch/registry" --write-out '%{http_code}' http://127.0.0.1:5000/v2/) == 401 ]] || die "the registry wants no password"
+  [[ $(registry_answers registry.example) == 401 ]] || die "the registry wants no password"
   kubectl -n team run plain --image=docker.io/library/app:1
   kubectl -n team create deployment web --image=app:1
   kubectl -n team wait --for=condition=Ready pod/plain --timeout=30s

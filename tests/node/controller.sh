@@ -5,18 +5,6 @@
 
 # --- what these cases are made of --------------------------------------------------------------------
 
-# with_credentials TEXT PASSWORD: a documented command with what it leaves to the reader.
-with_credentials() {
-  local text=${1//--docker-username=…/--docker-username=puller}
-  printf '%s\n' "${text//--docker-password=…/--docker-password=$2}"
-}
-
-# may_be_pulled NAMESPACE: makes it, and a Secret there with which the program's own image is pulled, before anything distributes any.
-may_be_pulled() {
-  kubectl create namespace "$1"
-  kubectl -n "$1" create secret docker-registry regcred --docker-server=registry.example --docker-username=puller --docker-password=pullgate-e2e
-}
-
 # new_apps NAMESPACE...: namespaces, and in each a Deployment of an image that wants a password, in one kubectl apply. Not
 # a word of a Secret. `Always`, so that each Pod has to show a password for an image that is on the node already.
 new_apps() {
@@ -115,7 +103,7 @@ case_controller_install() { # docs/pull-secrets.md: webhook and controller besid
   everything "$scratch/before"
   may_be_pulled pullgate
   start=$(now)
-  typed "$(with_credentials "$(documented docs/pull-secrets.md "Set up")" pullgate-e2e)"
+  typed "$(with_credentials "$(documented docs/pull-secrets.md "Set up")")"
   until_ok 60 "a copy in every namespace" copied_everywhere image-pull-secret
   measured "controller: from the commands to a copy in every namespace" "$(seconds_since "$start")"
   until_ok 60 "two replicas of the webhook" settled
@@ -164,16 +152,17 @@ case_controller_busy_node() { # a neighbour takes all CPU time that it can get: 
 }
 
 case_controller_rotation() { # the registry's password and the source are changed: new Pods everywhere pull within 5 s
-  rotate rotated pullgate-e2e
-  rotate pullgate-e2e rotated
+  local before
+  before=$(registry registry.example password)
+  rotate rotated
+  rotate "$before"
 }
-# rotate PASSWORD OLD
+# rotate PASSWORD
 rotate() {
   local name start spent
-  scripts/cluster registry-password "$1"
-  [[ $(scripts/cluster in curl --silent --output "$scratch/registry" --write-out '%{http_code}' --user "puller:$2" http://127.0.0.1:5000/v2/) == 401 ]] || die "the registry takes the old password"
+  new_password registry.example "$1"
   start=$(now)
-  typed "$(with_credentials "$(documented docs/pull-secrets.md "Set up" 2)" "$1")"
+  typed "$(with_credentials "$(documented docs/pull-secrets.md "Set up" 2)")"
   for name in fresh-{1..10}; do
     printf '{"apiVersion":"v1","kind":"Pod","metadata":{"name":"%s","namespace":"%s","labels":{"with":"%s"}},' "$1" "$name" "$1"
     printf '"spec":{"terminationGracePeriodSeconds":1,"containers":[{"name":"app","image":"registry.example/app:1","imagePullPolicy":"Always"}]}}\n'

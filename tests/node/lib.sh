@@ -59,6 +59,48 @@ clear_away() {
   rm -rf "$scratch/work/generated"
 }
 
+# --- registries that want a password -----------------------------------------------------------------
+
+# registry NAME address|user|password: of one of the node's registries, as it is now.
+registry() {
+  scripts/cluster registries | awk -v name="$1" -v what="$2" '
+    BEGIN { field["address"] = 2; field["user"] = 3; field["password"] = 4 }
+    $1 == name { print $field[what]; found = 1 }
+    END { exit !found }' || die "there is no registry $1"
+}
+
+# registry_answers NAME [PASSWORD]: the HTTP status for its user with a password, or for nobody.
+registry_answers() {
+  local user
+  user=$(registry "$1" user)
+  scripts/cluster in curl --silent --output "$scratch/registry" --write-out '%{http_code}' ${2+--user "$user:$2"} "http://$(registry "$1" address)/v2/"
+}
+
+# new_password REGISTRY PASSWORD: it wants that one, and the one before no more.
+new_password() {
+  local before
+  before=$(registry "$1" password)
+  scripts/cluster registry-password "$2" "$1"
+  [[ $(registry_answers "$1" "$before") == 401 && $(registry_answers "$1" "$2") == 200 ]] || die "$1 does not take the new password, or takes the old one"
+}
+
+# pull_secret REGISTRY NAME [OPTION...]: a Secret with which its images can be pulled, as users make it.
+pull_secret() {
+  kubectl create secret docker-registry "$2" --docker-server="$1" --docker-username="$(registry "$1" user)" --docker-password="$(registry "$1" password)" "${@:3}"
+}
+
+# with_credentials COMMANDS: documented ones, with what they leave to the reader: who may pull from registry.example.
+with_credentials() {
+  local text=${1//--docker-username=…/--docker-username=$(registry registry.example user)}
+  printf '%s\n' "${text//--docker-password=…/--docker-password=$(registry registry.example password)}"
+}
+
+# may_be_pulled NAMESPACE: makes it, and a Secret there with which the program's own image is pulled, before anything distributes any.
+may_be_pulled() {
+  kubectl create namespace "$1"
+  pull_secret registry.example regcred --namespace "$1"
+}
+
 # --- looking -----------------------------------------------------------------------------------------
 
 # pod IMAGE: a Pod that nobody will schedule, for real Pods by the thousand are not what is tested.

@@ -109,7 +109,7 @@ case_from_injector() { # docs/migration: imagepullsecret-injector's chart by its
   openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj "/CN=$host" -addext "subjectAltName=DNS:$host" -keyout "$certificate/key.pem" -out "$certificate/cert.pem" 2>/dev/null
   kubectl -n imagepullsecret-injector create secret generic imagepullsecret-injector-webhook-certs --from-file="$certificate"
   kubectl -n imagepullsecret-injector create secret generic acr-dockerconfigjson-source \
-    --from-literal=.dockerconfigjson='{"auths":{"registry.example":{"username":"puller","password":"pullgate-e2e"}}}'
+    --from-literal=.dockerconfigjson="{\"auths\":{\"registry.example\":{\"username\":\"$(registry registry.example user)\",\"password\":\"$(registry registry.example password)\"}}}"
   sed -i "s|caBundle: Cg==|caBundle: $(openssl base64 -A -in "$certificate/cert.pem")|" "$scratch/old.yaml"
   kubectl apply -f "$scratch/old.yaml"
 

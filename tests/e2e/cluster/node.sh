@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# The node: a private registry, containerd, kube-scheduler, kubelet. Sourced by scripts/cluster.
+# The node: private registries, containerd, kube-scheduler, kubelet. Sourced by scripts/cluster.
 #
 # The whole cluster then lives in a network, a mount and a process namespace of its own. They end with their first process,
 # and with them all other processes, mounts and network interfaces: nothing has to be looked for and undone one by one.
@@ -12,10 +12,16 @@ pod_range=10.88.0.0/16
 node_address=10.88.0.1 # of the bridge that Pods are attached to
 # Likewise. A bridge without one takes that of a Pod, and another when Pods come and go: for seconds, what others send is lost.
 node_mac=02:00:0a:58:00:01
-registry_address=127.0.0.1:5000
-registry_name=registry.example # what images are called
-registry_user=puller
-registry_password=pullgate-e2e
+registries="registry.example vendor.example" # what their images are called
+
+# registry_of NAME: sets `address` and `user` of a registry, and the `password` that it wants at first.
+registry_of() {
+  case $1 in
+    registry.example) address=127.0.0.1:5000 user=puller password=pullgate-e2e ;;
+    vendor.example) address=127.0.0.1:5001 user=customer password=vendor-e2e ;;
+    *) fail "'$1' is no registry: give one of $registries" ;;
+  esac
+}
 
 # cannot WHAT...: ends with a status of its own, so that a caller can tell "not on this machine" from a failure.
 cannot() { say "$@"; exit 3; }
@@ -83,7 +89,8 @@ make_node() {
   local name buildah
   mkdir "$dir/bin"
   for name in "$1"/*; do ln -s "$name" "$dir/bin/"; done
-  for name in containerd docker-registry; do ln -s "$(command -v "$name")" "$dir/bin/"; done
+  ln -s "$(command -v containerd)" "$dir/bin/"
+  for name in $registries; do ln -s "$(command -v docker-registry)" "$dir/bin/$name"; done
   ln -s "$(command -v bash)" "$dir/bin/node"
 
   enter=(unshare --net --mount --pid --fork --mount-proc)
@@ -142,30 +149,51 @@ node_environment() {
   printf 'export CONTAINERS_STORAGE_CONF=%q CONTAINERS_CONF=%q BUILDAH_ISOLATION=chroot\n' "$dir/storage.conf" "$dir/containers.conf"
 }
 
+# start_registry NAME: and containerd will find it by its name.
 start_registry() {
-  mkdir registry
-  set_registry_password $registry_password
-  cat >registry/config.yml <<YAML
+  local address user password folder=registries/$1
+  registry_of "$1"
+  mkdir -p "$folder"
+  set_registry_password "$password" "$1"
+  cat >"$folder/config.yml" <<YAML
 version: 0.1
 log: {level: warn}
-storage: {filesystem: {rootdirectory: $dir/registry/data}}
-http: {addr: "$registry_address"}
-auth: {htpasswd: {realm: e2e, path: $dir/registry/htpasswd}}
+storage: {filesystem: {rootdirectory: $dir/$folder/data}}
+http: {addr: "$address"}
+auth: {htpasswd: {realm: e2e, path: $dir/$folder/htpasswd}}
 YAML
-  start docker-registry serve "$dir/registry/config.yml"
+  # Images are named as if the registry had a certificate and a public name.
+  cat >"$folder/hosts.toml" <<TOML
+server = "http://$address"
+[host."http://$address"]
+capabilities = ["pull", "resolve"]
+TOML
+  start "$1" serve "$dir/$folder/config.yml"
   # Asked without a password it refuses, and is up.
-  wait_for docker-registry 30 "answer of the registry" "${enter[@]}" bash -c ": <>/dev/tcp/${registry_address/://}"
+  wait_for "$1" 30 "answer of the registry" "${enter[@]}" bash -c ": <>/dev/tcp/${address/://}"
 }
 
-# set_registry_password PASSWORD: what the registry wants from now on. It reads the file again when that is newer.
+# set_registry_password PASSWORD [NAME]: what a registry wants from now on. It reads the file again when that is newer.
 set_registry_password() {
-  printf %s "$1" >"$dir/registry/password"
-  htpasswd -iBn "$registry_user" <<<"$1" >"$dir/registry/htpasswd.new"
-  mv "$dir/registry/htpasswd.new" "$dir/registry/htpasswd"
+  local address user password folder
+  registry_of "${2:-registry.example}"
+  folder=$dir/registries/${2:-registry.example}
+  printf %s "$1" >"$folder/password"
+  htpasswd -iBn "$user" <<<"$1" >"$folder/htpasswd.new"
+  mv "$folder/htpasswd.new" "$folder/htpasswd"
+}
+
+# print_registries: a line of each: name, address, user, the password that it wants now.
+print_registries() {
+  local name address user password
+  for name in $registries; do
+    registry_of "$name"
+    echo "$name $address $user $(cat "$dir/registries/$name/password")"
+  done
 }
 
 configure_containerd() {
-  mkdir -p "cni" "registries/$registry_name"
+  mkdir cni
   # AppArmor profiles would stay in the kernel. Not every root may raise the priority of a process over its own (CAP_SYS_RESOURCE).
   cat >containerd.toml <<TOML
 version = 2
@@ -180,12 +208,6 @@ bin_dir = "/usr/lib/cni"
 conf_dir = "$dir/cni"
 [plugins."io.containerd.grpc.v1.cri".registry]
 config_path = "$dir/registries"
-TOML
-  # Images are named as if the registry had a certificate and a public name.
-  cat >"registries/$registry_name/hosts.toml" <<TOML
-server = "http://$registry_address"
-[host."http://$registry_address"]
-capabilities = ["pull", "resolve"]
 TOML
   cat >cni/10-pods.conflist <<JSON
 {"cniVersion": "0.4.0", "name": "pods", "plugins": [{
@@ -213,16 +235,19 @@ buildah_() {
   "${enter[@]}" env CONTAINERS_STORAGE_CONF="$dir/storage.conf" CONTAINERS_CONF="$dir/containers.conf" BUILDAH_ISOLATION=chroot "$dir/within/buildah" "$@"
 }
 
-# push_image IMAGE [NAME]: an image of this cluster's own store becomes registry.example/NAME.
+# push_image IMAGE [NAME]: an image of this cluster's own store becomes registry.example/NAME, or NAME where that begins with a registry.
 push_image() {
-  local name=${2:-${1#localhost/}}
-  local file=$dir/push.log
+  local address user password name=${2:-${1#localhost/}} file=$dir/push.log
+  local registry=${name%%/*}
+  [[ " $registries " == *" $registry "* ]] || registry=registry.example
+  registry_of "$registry"
+  name=${name#"$registry/"}
   buildah_ push --quiet --tls-verify=false \
-    --creds "$registry_user:$(cat "$dir/registry/password")" "$1" "docker://$registry_address/$name" >"$file" 2>&1 || {
+    --creds "$user:$(cat "$dir/registries/$registry/password")" "$1" "docker://$address/$name" >"$file" 2>&1 || {
     cat "$file" >&2
     fail "'$1' could not be pushed: is it among those of 'eval \"\$(scripts/cluster env)\"; buildah images'?"
   }
-  echo "$registry_name/$name"
+  echo "$registry/$name"
 }
 
 # The cgroups of all Pods are below one of the cluster's own, in each hierarchy (cgroup v1 has several, v2 one).
@@ -298,7 +323,7 @@ node_is_ready() {
 
 # start_node: returns when Pods run. Expects the namespaces.
 start_node() {
-  local port=443
+  local name port=443
   # Pods look for the API server at the address and port of the Service `kubernetes`. There being no proxy, it listens there.
   # For logs, exec and attach it asks the kubelet.
   start_control_plane $port --bind-address 0.0.0.0 --kubelet-client-certificate pki/admin.crt --kubelet-client-key pki/admin.key \
@@ -309,7 +334,7 @@ start_node() {
   print_kubeconfig kubelet $port >kubelet.kubeconfig
 
   start kube-scheduler --kubeconfig scheduler.kubeconfig --leader-elect=false --secure-port 0
-  start_registry
+  for name in $registries; do start_registry "$name"; done
   configure_containerd
   start_containerd
   import_pause_image >pause.log 2>&1 || give_up pause "the image that every Pod needs could not be made"
