@@ -1,4 +1,5 @@
-//! A counterpart of ECR and STS that can fail in every way, and takes no request that is not signed as it should be.
+//! A counterpart of ECR and STS that can fail in every way, and takes no request that is not signed as it should be. It is
+//! also the registry that takes the tokens, as long as they live.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
@@ -44,6 +45,8 @@ struct Shared {
     mood: Mutex<Mood>,
     asked: Mutex<Vec<Asked>>,
     refused: Mutex<Vec<String>>,
+    /// Tokens that were given, with the second in which they end.
+    tokens: Mutex<BTreeMap<String, u64>>,
     /// Secret keys by their names.
     keys: Mutex<BTreeMap<String, String>>,
     over: AtomicBool,
@@ -64,6 +67,7 @@ impl Aws {
             mood: Mutex::new(Mood::Gives { seconds: 43_200 }),
             asked: Mutex::default(),
             refused: Mutex::default(),
+            tokens: Mutex::default(),
             keys: Mutex::new(BTreeMap::from([(key.to_owned(), secret.to_owned())])),
             over: AtomicBool::new(false),
         });
@@ -92,6 +96,15 @@ impl Aws {
     /// What was not signed as it should be.
     pub(crate) fn refused(&self) -> Vec<String> {
         self.shared.refused.lock().expect("a list").clone()
+    }
+
+    /// What the registry answers to a client with this `auth` of a pull secret: an HTTP status.
+    pub(crate) fn pull(&self, auth: &str) -> Option<u16> {
+        let mut stream = TcpStream::connect(self.url.trim_start_matches("http://")).ok()?;
+        write!(stream, "GET /v2/ HTTP/1.1\r\nHost: registry\r\nAuthorization: Basic {auth}\r\n\r\n").ok()?;
+        let mut line = String::new();
+        BufReader::new(stream).read_line(&mut line).ok()?;
+        line.split(' ').nth(1)?.parse().ok()
     }
 }
 
@@ -125,6 +138,10 @@ impl Shared {
 
     fn answer(&self, request: &Request) -> (u16, &'static str, String) {
         const JSON: &str = "application/x-amz-json-1.1";
+        if request.line.starts_with("GET /v2/ ") {
+            let status = if self.may_pull(request) { 200 } else { 401 };
+            return (status, "application/json", "{}".to_owned());
+        }
         let asked = match self.verify(request) {
             Ok(asked) => asked,
             Err(problem) => {
@@ -175,9 +192,18 @@ impl Shared {
         // Tells who asked, and when.
         let token =
             STANDARD.encode(format!("AWS:{key}@{region}#{}", self.asked.lock().expect("a list").len()));
-        let data = json!({"authorizationToken": token, "expiresAt": now() + seconds});
+        let end = now() + seconds;
+        self.tokens.lock().expect("tokens").insert(token.clone(), end);
+        let data = json!({"authorizationToken": token, "expiresAt": end});
         let data = if action.contains("SpencerFrontendService") { data } else { json!([data]) };
         (200, JSON, json!({ "authorizationData": data }).to_string())
+    }
+
+    /// Whether it has a token that was given and has not ended.
+    fn may_pull(&self, request: &Request) -> bool {
+        let authorization = request.headers.get("authorization").map(String::as_str).unwrap_or_default();
+        let token = authorization.strip_prefix("Basic ").unwrap_or_default();
+        self.tokens.lock().expect("tokens").get(token).is_some_and(|end| now() < *end)
     }
 
     /// Whether the signature is that of a key that is known, over everything that was sent.

@@ -149,15 +149,24 @@ impl Drop for Resource {
     }
 }
 
-/// Passwords of a pull secret by registry.
-pub(crate) fn passwords(secret: &Value) -> BTreeMap<String, String> {
-    let decoded = |text: &str| STANDARD.decode(text).ok().and_then(|bytes| String::from_utf8(bytes).ok());
+/// What a client of a registry sends as user and password, by registry: `auth` of a pull secret.
+pub(crate) fn auths(secret: &Value) -> BTreeMap<String, String> {
     let content = secret["data"][KEY].as_str().and_then(decoded).unwrap_or_default();
     let content: Value = serde_json::from_str(&content).unwrap_or_default();
     let auths = content["auths"].as_object().cloned().unwrap_or_default();
-    let password = |entry: &Value| {
-        let pair = entry["auth"].as_str().and_then(decoded).unwrap_or_default();
+    let auth = |entry: &Value| entry["auth"].as_str().unwrap_or_default().to_owned();
+    auths.iter().map(|(registry, entry)| (registry.clone(), auth(entry))).collect()
+}
+
+/// Passwords of a pull secret by registry.
+pub(crate) fn passwords(secret: &Value) -> BTreeMap<String, String> {
+    let password = |auth: &str| {
+        let pair = decoded(auth).unwrap_or_default();
         pair.split_once(':').map(|(_, password)| password.to_owned()).unwrap_or_default()
     };
-    auths.iter().map(|(registry, entry)| (registry.clone(), password(entry))).collect()
+    auths(secret).into_iter().map(|(registry, auth)| (registry, password(&auth))).collect()
+}
+
+fn decoded(text: &str) -> Option<String> {
+    STANDARD.decode(text).ok().and_then(|bytes| String::from_utf8(bytes).ok())
 }

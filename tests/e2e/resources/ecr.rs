@@ -1,12 +1,13 @@
 //! Tokens of ECR in copies, from a counterpart that takes only what is signed.
 
 use std::collections::BTreeSet;
+use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
 use super::aws::{Asked, Aws, Mood};
-use super::case::{Resource, passwords, source};
+use super::case::{Resource, auths, passwords, source};
 use crate::controller::case::{Case, Controller};
 use crate::space::Space;
 use crate::wait::soon;
@@ -16,7 +17,7 @@ const SECRET: &str = "hunter2/secret+key";
 const HOST: &str = "123456789012.dkr.ecr.eu-central-1.amazonaws.com";
 
 /// Makes a login.
-fn login(case: &Case, name: &str, more: &Value) {
+pub(super) fn login(case: &Case, name: &str, more: &Value) {
     let mut data = json!({"accessKeyID": KEY, "secretKey": SECRET, "region": "eu-central-1", "accountID": "123456789012"});
     json_patch::merge(&mut data, more);
     let secret = json!({
@@ -26,13 +27,14 @@ fn login(case: &Case, name: &str, more: &Value) {
     case.home.kubectl("apply -f -").input(&secret).ok();
 }
 
-fn controller(case: &Case, aws: &Aws) -> Controller {
+/// One for which AWS is elsewhere.
+pub(super) fn controller(case: &Case, endpoint: &str) -> Controller {
     let user = case.user();
     let kubeconfig = case.kubeconfig(&user, |_| ());
-    case.controller_with(user, &kubeconfig, &[("AWS_ENDPOINT_URL", &aws.url)], &[])
+    case.controller_with(user, &kubeconfig, &[("AWS_ENDPOINT_URL", endpoint)], &[])
 }
 
-fn target(spaces: &[&Space]) -> Value {
+pub(super) fn target(spaces: &[&Space]) -> Value {
     json!({"namespaces": {"names": spaces.iter().map(|space| &space.name).collect::<Vec<_>>()}})
 }
 
@@ -51,7 +53,7 @@ fn a_token_is_got_once_and_spread() {
     let all: Vec<_> = spaces.iter().collect();
     // Two resources, one login.
     let resources = [(); 2].map(|()| Resource::new(&case, &["other", "ecr"], &target(&all)));
-    let controller = controller(&case, &aws);
+    let controller = controller(&case, &aws.url);
     for resource in &resources {
         resource.is_in(&all);
         let status = resource.is("Ready");
@@ -82,7 +84,7 @@ fn another_role_is_another_token() {
     let space = case.home.sibling();
     let first = Resource::new(&case, &["one"], &target(&[&space]));
     let second = Resource::new(&case, &["two"], &target(&[&space]));
-    let _controller = controller(&case, &aws);
+    let _controller = controller(&case, &aws.url);
     for (resource, key) in [(&first, "ASIAFIRST"), (&second, "ASIASECOND")] {
         resource.is("Ready");
         let token = token(resource, &space, HOST).unwrap_or_default();
@@ -93,24 +95,34 @@ fn another_role_is_another_token() {
     assert_eq!(aws.refused(), Vec::<String>::new());
 }
 
+/// As a kubelet does, the client reads the copy for each pull. It asks in its own rhythm, whatever the controller does.
 #[test]
-fn a_token_that_lives_shortly_is_refreshed_before_it_ends() {
+fn a_client_that_pulls_every_second_is_never_refused() {
+    const SECONDS: u64 = 100;
     let case = Case::new();
     let aws = Aws::new(KEY, SECRET);
-    aws.set(Mood::Gives { seconds: 8 });
+    aws.set(Mood::Gives { seconds: 60 });
     login(&case, "ecr", &json!({}));
     let space = case.home.sibling();
     let resource = Resource::new(&case, &["ecr"], &target(&[&space]));
-    let _controller = controller(&case, &aws);
+    let _controller = controller(&case, &aws.url);
     resource.is("Ready");
-    let (began, mut seen) = (Instant::now(), BTreeSet::new());
-    while began.elapsed() < Duration::from_secs(20) {
-        let status = resource.get()["status"].take();
-        assert_eq!(status["status"], "Ready", "{status}");
-        seen.extend(token(&resource, &space, HOST));
-        std::thread::sleep(Duration::from_millis(250));
+    let (began, mut tokens) = (Instant::now(), Vec::new());
+    for second in 0..=SECONDS {
+        sleep(Duration::from_secs(second).saturating_sub(began.elapsed()));
+        let auth = auths(&resource.copy(&space).expect("a copy"))[HOST].clone();
+        assert_eq!(aws.pull(&auth), Some(200), "after {second} s, with token {} of {tokens:?}", tokens.len());
+        assert_eq!(resource.get()["status"]["status"], "Ready");
+        if tokens.last() != Some(&auth) {
+            tokens.push(auth);
+        }
     }
-    assert!((4..=8).contains(&seen.len()), "{seen:?}");
+    // In time, and not all the time: one at the beginning, and then every half minute.
+    assert!((4..=5).contains(&tokens.len()), "{tokens:?}");
+    assert!((tokens.len()..=tokens.len() + 1).contains(&aws.asked().len()), "{:?}", aws.asked());
+    // Tokens do end, or it would say nothing that none was refused.
+    assert_eq!(aws.pull(&tokens[0]), Some(401));
+    assert_eq!(aws.pull("QVdTOm5vbmU="), Some(401));
 }
 
 #[test]
@@ -122,7 +134,7 @@ fn what_was_got_stays_until_it_has_expired_and_then_it_is_said() {
     source(&case.home, "other", &[("a.example", "1")]);
     let space = case.home.sibling();
     let resource = Resource::new(&case, &["other", "ecr"], &target(&[&space]));
-    let _controller = controller(&case, &aws);
+    let _controller = controller(&case, &aws.url);
     resource.is("Ready");
     let first = token(&resource, &space, HOST).expect("a token");
     aws.set(Mood::Throttles);
@@ -157,7 +169,7 @@ fn what_is_no_answer_is_said_and_tried_again() {
     source(&case.home, "other", &[("a.example", "1")]);
     let space = case.home.sibling();
     let resource = Resource::new(&case, &["other", "ecr"], &target(&[&space]));
-    let controller = controller(&case, &aws);
+    let controller = controller(&case, &aws.url);
     resource.is("Failed");
     assert!(!aws.refused().is_empty());
     // What there is is spread.

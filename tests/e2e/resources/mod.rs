@@ -5,6 +5,7 @@ mod case;
 mod definition;
 mod ecr;
 mod life;
+mod moto;
 mod refresher;
 mod rights;
 mod selection;
