@@ -4,7 +4,7 @@
 # shellcheck disable=SC2154 # variables of tests/node/run and lib.sh
 
 case_resource_merges_registries() { # docs/imagepullsecret.md: two registries in one resource: a Pod with an image of each runs
-  local start
+  local start before
   clear_away
   everything "$scratch/before"
   may_be_pulled pullgate
@@ -31,9 +31,9 @@ case_resource_merges_registries() { # docs/imagepullsecret.md: two registries in
   runs_at_once second
   [[ $(kubectl -n merged-1 get secrets -o jsonpath='{.items[*].metadata.name}') == registries ]] || die "merged-1 has other Secrets"
 
-  new_password vendor.example rotated
-  pull_secret vendor.example vendors --namespace registry-access --dry-run=client -o yaml | kubectl replace -f -
-  runs_at_once third
+  before=$(registry vendor.example password)
+  vendor_rotates rotated third
+  vendor_rotates "$before" fourth
   kubectl get imps
 
   typed "$(documented docs/pull-secrets.md Uninstall)"
@@ -43,6 +43,13 @@ case_resource_merges_registries() { # docs/imagepullsecret.md: two registries in
   kubectl delete -f "$scratch/work/generated/crd/" --timeout=60s
   kubectl delete namespace merged-1 registry-access
   nothing_left
+}
+
+# vendor_rotates PASSWORD POD: a POD that is made when the source has it, runs.
+vendor_rotates() {
+  new_password vendor.example "$1"
+  pull_secret vendor.example vendors --namespace registry-access --dry-run=client -o yaml | kubectl replace -f -
+  runs_at_once "$2"
 }
 
 # resource_of SOURCE...: a resource that merges these, and is ready.
