@@ -56,6 +56,10 @@ clear_away() {
   kubectl delete mutatingwebhookconfiguration pullgate --ignore-not-found
   kubectl delete namespace pullgate --ignore-not-found
   kubectl delete clusterrole,clusterrolebinding -l app.kubernetes.io/part-of=pullgate --ignore-not-found
+  kubectl delete secrets --all-namespaces -l app.kubernetes.io/managed-by=pullgate
+  # Nobody is there any more who would take their finalizers away.
+  { kubectl get imps -o name || true; } 2>/dev/null | xargs -rI{} kubectl patch {} --type=merge --patch='{"metadata": {"finalizers": null}}'
+  kubectl delete crd imagepullsecrets.images.banzaicloud.io --ignore-not-found
   rm -rf "$scratch/work/generated"
 }
 

@@ -22,7 +22,7 @@ case_resource_merges_registries() { # docs/imagepullsecret.md: two registries in
   pod_of_both first
   until_ok 60 "our image that runs, and the vendor's that cannot be pulled" only_ours_runs first
   grep -qi -e 'no basic auth credentials' -e '401 unauthorized' "$scratch/reason" || die "not for want of a password: $(cat "$scratch/reason")"
-  note "the vendor's image, without the vendor's password: $(cut -c1-200 "$scratch/reason")"
+  note "the vendor's image, without the vendor's password: $(head -n 1 "$scratch/reason")"
 
   start=$(now)
   resource_of ours vendors
