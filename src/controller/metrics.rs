@@ -184,8 +184,8 @@ impl Metrics {
     }
 
     /// Counts a request for a token.
-    pub fn token(&self, got: bool) {
-        self.tokens.get_or_create(&Outcome { outcome: if got { "success" } else { "failure" } }).inc();
+    pub fn token(&self, outcome: &'static str) {
+        self.tokens.get_or_create(&Outcome { outcome }).inc();
     }
 
     /// Notes when the credentials of a resource expire, by registry.

@@ -98,7 +98,9 @@ impl Upkeep {
 
     /// Whether no resource is held by us any more.
     pub(super) fn has_released_all(&self) -> bool {
-        let held = |resource: Arc<Guarded>| resource.0.as_ref().is_ok_and(has_finalizer);
+        let held = |resource: Arc<Guarded>| {
+            resource.0.as_ref().is_ok_and(|resource| has_finalizer(resource) || has_status(resource))
+        };
         !self.store.state().into_iter().any(held)
     }
 
@@ -281,7 +283,8 @@ impl Upkeep {
     ) -> Result<Next, Problem> {
         let left = self.resources.namespaces_with_copies(uid);
         let left = left.keys().filter(|namespace| !self.resources.is_terminating(namespace)).count();
-        if !has_finalizer(resource) {
+        let is_told = self.uninstalls && has_status(resource);
+        if !has_finalizer(resource) && !is_told {
             return Ok(Next::await_change());
         }
         if left > 0 {
@@ -295,9 +298,16 @@ impl Upkeep {
             return Ok(Next::requeue(Duration::from_millis(500)));
         }
         let mut released = resource.clone();
-        released.metadata.finalizers.get_or_insert_default().retain(|finalizer| finalizer != FINALIZER);
         let api = Api::<ImagePullSecret>::all(self.client.clone());
-        self.guarded(api.replace(name, &PostParams::default(), &released)).await?;
+        if has_finalizer(resource) {
+            released.metadata.finalizers.get_or_insert_default().retain(|finalizer| finalizer != FINALIZER);
+            self.guarded(api.replace(name, &PostParams::default(), &released)).await?;
+        } else {
+            // Nobody looks after it any more, so there is nothing to say of it.
+            released.status = None;
+            self.guarded(api.replace_status(name, &PostParams::default(), &released)).await?;
+        }
+        // There is another look when this is seen.
         Ok(Next::await_change())
     }
 
@@ -348,6 +358,10 @@ impl Upkeep {
 
 fn conditions(states: &[(String, SourceState)], now: Timestamp) -> BTreeMap<String, Condition> {
     states.iter().map(|(name, state)| (name.clone(), state.condition(now))).collect()
+}
+
+fn has_status(resource: &ImagePullSecret) -> bool {
+    resource.status.as_ref().is_some_and(|status| *status != ImagePullSecretStatus::default())
 }
 
 fn has_finalizer(resource: &ImagePullSecret) -> bool {

@@ -155,8 +155,12 @@ async fn keep(
     loop {
         let answer = timeout(PATIENCE, source.token(&login)).await;
         let answer = answer.unwrap_or_else(|_| Err(format!("no answer in {} s", PATIENCE.as_secs())));
-        metrics.token(answer.is_ok());
         let now = Timestamp::now();
+        metrics.token(match &answer {
+            Ok(token) if token.expires > now => "success",
+            Ok(_) => "expired",
+            Err(_) => "failure",
+        });
         let (current, life) = match answer {
             // It is no better than the one before, unless that is gone, too.
             Ok(token) if token.expires <= now && good_until > now => {

@@ -1,6 +1,6 @@
 //! A resource as people look at it, and how quiet it is.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::case::{Resource, source};
 use crate::controller::case::{Case, references};
@@ -107,6 +107,7 @@ fn uninstall_takes_copies_and_references_back_and_lets_go_of_resources() {
     for space in &spaces {
         assert_eq!(references(space, "default"), Vec::<String>::new());
     }
+    assert_eq!(resource.get()["status"], Value::Null, "nobody is there to say it is Ready");
     assert!(case.home.get("secret/one")["data"].is_object());
     resource.kubectl("delete --timeout=10s").ok();
 }
