@@ -143,15 +143,8 @@ impl Crowd {
         }
     }
 
-    pub(crate) fn command(&self, more: &[&str]) -> Command {
-        let kubeconfig = std::env::var("KUBECONFIG").expect("a cluster: run scripts/bench");
-        let mut command = Command::new(crate::binary());
-        command.args(["controller", "-kubeconfig", &kubeconfig]).args(more);
-        command
-    }
-
     pub(crate) async fn controller(&self, more: &[&str]) -> Program {
-        Program::start_as(self.command(more), &[("AWS_ENDPOINT_URL", &self.aws.url)], None).await
+        Program::start_as(command(more), &[("AWS_ENDPOINT_URL", &self.aws.url)], None).await
     }
 
     /// Until each resource says that it is ready in all namespaces.
@@ -202,4 +195,11 @@ impl Crowd {
         assert_eq!(self.aws.refused(), Vec::<String>::new(), "AWS was asked wrongly");
         self.aws.asked().len()
     }
+}
+
+pub(crate) fn command(more: &[&str]) -> Command {
+    let kubeconfig = std::env::var("KUBECONFIG").expect("a cluster: run scripts/bench");
+    let mut command = Command::new(crate::binary());
+    command.args(["controller", "-kubeconfig", &kubeconfig]).args(more);
+    command
 }

@@ -9,7 +9,7 @@ use tokio::time::{Duration, Instant, sleep};
 use crate::Plan;
 use crate::aws::Mood;
 use crate::client::Program;
-use crate::crowd::{ASIDE, Crowd, HOME, IDENTITIES, LABELLED, Size, secrets, source};
+use crate::crowd::{ASIDE, Crowd, HOME, IDENTITIES, LABELLED, Size, command, secrets, source};
 use crate::process;
 use crate::table::{Goal, Row};
 use crate::writes::{PATIENCE, patch};
@@ -35,20 +35,21 @@ struct Counts {
 
 impl Counts {
     async fn of(controller: &Program) -> Self {
-        let count = async |name: &str, label: &str| {
-            let value = controller.metric(&format!("pullgate_controller_{name}_total"), &[label]).await;
-            value.unwrap_or_default() as usize
+        let text = controller.get("/metrics").await.map(|answer| answer.body).unwrap_or_default();
+        let text = String::from_utf8_lossy(&text);
+        let count = |name: &str, label: &str| -> usize {
+            let lines =
+                text.lines().filter_map(|line| line.strip_prefix("pullgate_controller_")?.strip_prefix(name));
+            let values = lines.filter(|rest| rest.starts_with("_total") && rest.contains(label));
+            values.filter_map(|rest| rest.rsplit(' ').next()?.parse::<usize>().ok()).sum()
         };
-        let mut requests = 0;
-        for verb in ["post", "put", "patch", "delete"] {
-            requests += count("api_requests", &format!("verb=\"{verb}\"")).await;
-        }
+        let verbs = ["post", "put", "patch", "delete"].map(|verb| format!("verb=\"{verb}\""));
         Self {
-            writes: count("writes", "").await,
-            requests,
-            looks: count("resource_reconciles", "").await,
-            namespaces: count("reconciles", "").await,
-            considered: count("resources_considered", "").await,
+            writes: count("writes", ""),
+            requests: verbs.iter().map(|verb| count("api_requests", verb)).sum(),
+            looks: count("resource_reconciles", ""),
+            namespaces: count("reconciles", ""),
+            considered: count("resources_considered", ""),
         }
     }
 
@@ -190,7 +191,8 @@ impl Figures {
         let (before, used) = (Counts::of(&controller).await, process::cpu(controller.pid()));
         sleep(rest).await;
         let more = Counts::of(&controller).await.requests - before.requests;
-        self.cpu.push((process::cpu(controller.pid()) - used).as_secs_f64() * 60.0 / rest.as_secs_f64());
+        let used = process::cpu(controller.pid()).saturating_sub(used);
+        self.cpu.push(used.as_secs_f64() * 60.0 / rest.as_secs_f64());
         let tokens = crowd.asked() - asked;
         let row = |of: &str, value, expected| Row::count(&format!("{what}: {of}"), value, expected);
         self.counts.push(row("requests for tokens, renewed once", tokens, 2 * IDENTITIES));
@@ -199,7 +201,7 @@ impl Figures {
 
     fn uninstall(&mut self, crowd: &Crowd) {
         let began = Instant::now();
-        let mut command = crowd.command(&["--uninstall"]);
+        let mut command = command(&["--uninstall"]);
         command.env_clear().env("AWS_ENDPOINT_URL", &crowd.aws.url).stderr(Stdio::null());
         let ended = command.status().expect("it starts");
         assert!(ended.success(), "--uninstall ended with {ended}");

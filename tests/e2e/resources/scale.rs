@@ -36,7 +36,7 @@ impl Crowd {
         let all = crowd.names.iter().map(
             |name| json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}}),
         );
-        create(all.collect());
+        create(&all.collect::<Vec<_>>());
         crowd
     }
 
@@ -75,7 +75,7 @@ impl Drop for Crowd {
 
 /// Several kubectls at a time: each makes one object after the other.
 #[track_caller]
-fn create(objects: Vec<Value>) {
+fn create(objects: &[Value]) {
     thread::scope(|scope| {
         for part in objects.chunks(objects.len().div_ceil(4)) {
             scope.spawn(move || {
@@ -88,7 +88,7 @@ fn create(objects: Vec<Value>) {
 
 /// Reads one source and one login that others read, too. Half of them name namespaces, the others select them.
 fn resource(case: &Case, crowd: &Crowd, n: usize) -> Value {
-    let namespaces = if n % 2 == 0 {
+    let namespaces = if n.is_multiple_of(2) {
         json!({"names": crowd.names})
     } else {
         json!({"labels": [{"matchLabels": {"scale": crowd.label}}]})
@@ -136,7 +136,7 @@ fn fifty_resources_in_two_hundred_namespaces() {
         case.home.kubectl("create -f -").input(&login).ok();
     }
     let crowd = Crowd::new();
-    create((0..RESOURCES).map(|n| resource(&case, &crowd, n)).collect());
+    create(&(0..RESOURCES).map(|n| resource(&case, &crowd, n)).collect::<Vec<_>>());
     let user = case.user();
     let kubeconfig = case.kubeconfig(&user, |_| ());
     let began = Instant::now();
@@ -164,7 +164,7 @@ fn fifty_resources_in_two_hundred_namespaces() {
     let after = crowd.copies();
     assert_eq!(after.len(), before.len());
     for (place, copy) in &after {
-        if place.0 % SOURCES == 0 {
+        if place.0.is_multiple_of(SOURCES) {
             assert_holds(copy, place.0, "second");
         } else {
             assert_eq!(version(copy), version(&before[place]), "{place:?}");
