@@ -18,6 +18,7 @@ use crate::controller::flags::{Flags, with_two_dashes};
 use crate::controller::refresher;
 use crate::controller::run::{ControllerError, run as run_controller};
 use crate::controller::settings::Settings;
+use crate::descriptors;
 use crate::image::analysis::Notice;
 use crate::register::{self, RegisterError};
 use crate::webhook::tls::{Files, TlsError};
@@ -171,6 +172,8 @@ type Stopping = Pin<Box<dyn Future<Output = ()> + Send + Sync>>;
 fn with_rights<F: Future<Output = Result<(), ControllerError>>>(run: impl FnOnce(Stopping) -> F) -> ExitCode {
     // Memory that holds credentials is not for a file.
     let _ = setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) });
+    // Each source that is watched takes a connection.
+    let _: usize = descriptors::connections();
     let ended = actix_web::rt::System::new().block_on(async {
         let (stop, again) = signals().map_err(ControllerError::Health)?;
         tokio::select! {

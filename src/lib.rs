@@ -16,6 +16,7 @@ pub mod certs;
 pub mod cli;
 pub mod config;
 pub mod controller;
+mod descriptors;
 mod http_server;
 pub mod image;
 pub mod json;

@@ -7,7 +7,6 @@
 //! ```
 
 pub mod body;
-mod descriptors;
 mod handler;
 mod server;
 pub mod tls;

@@ -15,7 +15,8 @@ use log::{info, warn};
 use tokio::time::{Instant, sleep};
 
 use super::tls::{self, TlsError};
-use super::{App, descriptors, handler};
+use super::{App, handler};
+use crate::descriptors;
 use crate::http_server::{BindError, Probed, bind, health, live, only};
 
 /// Longer than the API server keeps an idle connection (90 s), so that it is never ours to close one just as a

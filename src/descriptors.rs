@@ -11,7 +11,7 @@ const MOST: u64 = 7_000;
 /// least one hundred.
 ///
 /// Systems keep the soft limit at 1,024 for programs that use `select`, and expect all others to raise it.
-pub(super) fn connections() -> usize {
+pub(crate) fn connections() -> usize {
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
     let wanted = maximum.map_or(MOST + RESERVED, |maximum| maximum.min(MOST + RESERVED));
     // None is no limit.
