@@ -88,22 +88,24 @@ impl Resources {
 
     // --- what is wanted ------------------------------------------------------------------------------
 
-    /// Takes in a resource as it is now. What it gives to its copies comes later.
+    /// Takes in a resource as it is now. What it gives to its copies comes later. `leaves`: it is to have none any more.
     ///
     /// # Errors
     /// A selector that cannot be used; then what the resource wanted before goes on.
-    pub fn register(&self, resource: &ImagePullSecret) -> Result<(), BadSelector> {
+    pub fn register(&self, resource: &ImagePullSecret, leaves: bool) -> Result<(), BadSelector> {
         let Some((uid, name)) = identity(resource) else { return Ok(()) };
-        let credentials = &resource.spec.registry.credentials;
-        {
+        let credentials = if leaves { Vec::new() } else { resource.spec.registry.credentials.clone() };
+        let others = {
             let mut state = self.state();
             state.names.insert(uid.to_owned(), name.to_owned());
-            state.credentials.insert(uid.to_owned(), credentials.clone());
+            let before = state.credentials.insert(uid.to_owned(), credentials.clone());
+            before.is_none_or(|before| before != credentials)
+        };
+        if others {
+            self.follow_sources();
         }
-        self.follow_sources();
-        let deleting = resource.metadata.deletion_timestamp.is_some();
         let target = &resource.spec.target;
-        let selection = if deleting { Selection::default() } else { Selection::of(target)? };
+        let selection = if leaves { Selection::default() } else { Selection::of(target)? };
         let before = self.state().distributions.get(uid).cloned();
         let mut marks = Marks::of(name, uid, &target.secret);
         if let Some(origins) = before.as_ref().and_then(|before| before.marks.origins()) {

@@ -120,10 +120,11 @@ impl Upkeep {
         };
         let Some((uid, name)) = identity(resource) else { return Ok(Next::await_change()) };
         let mut standing = Standing { generation: resource.metadata.generation, ..Standing::default() };
-        standing.unusable =
-            self.resources.register(resource).err().map(|problem| format!("spec.target: {problem}"));
+        let leaves = self.uninstalls || resource.metadata.deletion_timestamp.is_some();
+        let unusable = self.resources.register(resource, leaves).err();
+        standing.unusable = unusable.map(|problem| format!("spec.target: {problem}"));
         let now = Timestamp::now();
-        if self.uninstalls || resource.metadata.deletion_timestamp.is_some() {
+        if leaves {
             return self.release((resource, uid, name), standing, changed).await;
         }
         self.hold(resource, name).await?;

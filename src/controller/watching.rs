@@ -19,6 +19,7 @@ use super::plan::{Account, Secret};
 use super::pods::of_pod;
 use super::repeats::Repeats;
 use super::resource::OWNER_UID;
+use super::settings::Task;
 use super::upkeep::{Guarded, Upkeep};
 use super::view::{Seen, of_account, of_secret};
 use super::watches::{Which, complain, each, events, is_forbidden, is_unknown};
@@ -147,7 +148,9 @@ pub(super) fn watch_resources(
             Ok(Event::InitApply(resource) | Event::Apply(resource)) => {
                 if let Ok(resource) = &resource.0 {
                     // What is wrong with it is told when it is looked at.
-                    let _ = engine.resources.register(resource);
+                    let leaves = engine.settings.task == Task::Uninstall
+                        || resource.metadata.deletion_timestamp.is_some();
+                    let _ = engine.resources.register(resource, leaves);
                 }
             }
             Ok(Event::Delete(resource)) => {
