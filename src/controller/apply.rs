@@ -268,7 +268,7 @@ fn update(resource_version: &str, extra_keys: &[String], credentials: &Credentia
             // It is no copy for a resource any more, if it was one.
             "labels": {MANAGED_BY: OURS, OWNER_UID: null},
             // What kubectl noted last would be the content of before.
-            "annotations": {MANAGED_BY: PREDECESSOR, LAST_APPLIED: null},
+            "annotations": {MANAGED_BY: PREDECESSOR, LAST_APPLIED[0]: null, LAST_APPLIED[1]: null},
         },
         "data": data,
     })

@@ -34,7 +34,7 @@ impl Marks {
     pub fn of(name: &str, uid: &str, target: &TargetSecret) -> Self {
         let with = |wishes: &Map, ours: &[(&str, &str)]| -> Map {
             let ours = ours.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
-            let wishes = wishes.iter().filter(|(key, _)| *key != LAST_APPLIED);
+            let wishes = wishes.iter().filter(|(key, _)| !LAST_APPLIED.contains(&key.as_str()));
             wishes.map(|(key, value)| (key.clone(), value.clone())).chain(ours).collect()
         };
         Self {
@@ -74,7 +74,7 @@ impl Marks {
         metadata.labels.get_or_insert_default().extend(self.labels.clone());
         let annotations = metadata.annotations.get_or_insert_default();
         annotations.extend(self.annotations.clone());
-        annotations.remove(LAST_APPLIED);
+        annotations.retain(|key, _| !LAST_APPLIED.contains(&key.as_str()));
         if let Some(own) = &self.owner {
             let owners = metadata.owner_references.get_or_insert_default();
             owners.retain(|owner| owner.controller != Some(true) && owner.uid != own.uid);
@@ -111,6 +111,17 @@ impl Inscription {
     fn owner_uid(&self) -> Option<&str> {
         self.labels.get(OWNER_UID).map(String::as_str)
     }
+}
+
+/// Who reads credentials from a Secret.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Readers {
+    /// No resource.
+    Nobody,
+    /// Other resources: it may be a copy all the same.
+    Others,
+    /// The resource that would have it as its copy.
+    This,
 }
 
 /// What was last seen written on a copy of each resource. On nearly all of its copies that is the same, and most of what
@@ -151,10 +162,10 @@ impl Copy {
         self.text.owner_uid()
     }
 
-    /// As the plan for one resource needs it. `is_source`: credentials are read from it.
+    /// As the plan for one resource needs it. `read_by`: who reads credentials from it.
     #[must_use]
-    pub fn seen_by(&self, marks: &Marks, is_source: bool) -> Secret {
-        let owner = if is_source {
+    pub fn seen_by(&self, marks: &Marks, read_by: Readers) -> Secret {
+        let owner = if read_by == Readers::This {
             Owner::Source
         } else if marks.are_in(&self.text) {
             Owner::Us
@@ -163,6 +174,8 @@ impl Copy {
         {
             // Of this resource, with marks that are not complete; or of another one, which has lost its claim.
             Owner::Predecessor
+        } else if read_by == Readers::Others {
+            Owner::Source
         } else {
             Owner::Somebody
         };
@@ -177,7 +190,7 @@ pub fn of_copy(mut secret: ApiSecret) -> Seen<Copy> {
     let take = |map: &mut Option<Map>| map.take().unwrap_or_default();
     let (labels, mut annotations) =
         (take(&mut secret.metadata.labels), take(&mut secret.metadata.annotations));
-    annotations.remove(LAST_APPLIED);
+    annotations.retain(|key, _| !LAST_APPLIED.contains(&key.as_str()));
     let owners = secret.metadata.owner_references.take().unwrap_or_default();
     let owners = owners.into_iter().map(|owner| owner.uid).collect();
     // Whose it is depends on who asks.

@@ -19,7 +19,7 @@ use super::apply::Problem;
 use super::leader::Leadership;
 use super::lock;
 use super::metrics::{Counts, Metrics};
-use super::plan::{self, Account, Action, Foreign, Secret, Wanted, plan};
+use super::plan::{self, Account, Action, Foreign, Secret, Wanted, is_ours, plan};
 use super::report::Reports;
 use super::resources::Resources;
 use super::settings::{self, Settings};
@@ -57,8 +57,6 @@ pub enum Kind {
     Secrets = 2,
     /// ServiceAccounts that the settings name.
     Accounts = 4,
-    /// `ServiceAccounts` of any name.
-    AllAccounts = 8,
 }
 
 impl Kind {
@@ -72,7 +70,7 @@ pub struct Engine {
     pub(super) origin: Origin,
     pub(super) client: Client,
     pub(super) namespaces: Store<Watching>,
-    pub(super) view: Mutex<View>,
+    pub(super) view: Arc<Mutex<View>>,
     pub(super) source: watch::Receiver<Current>,
     pub(super) leadership: Arc<Leadership>,
     pub(super) metrics: Arc<Metrics>,
@@ -88,7 +86,7 @@ pub struct Engine {
 
 impl Engine {
     pub(super) fn new(
-        (settings, origin): (Settings, Origin),
+        (settings, origin, view): (Settings, Origin, Arc<Mutex<View>>),
         (client, reports): (Client, Reports),
         (namespaces, resources): (Store<Watching>, Arc<Resources>),
         source: watch::Receiver<Current>,
@@ -100,7 +98,7 @@ impl Engine {
             origin,
             client,
             namespaces,
-            view: Mutex::default(),
+            view,
             source,
             leadership,
             metrics,
@@ -137,7 +135,9 @@ impl Engine {
 
     /// Whether it is known what resources want, or that there are none that may be listed.
     pub(super) fn has_read_resources(&self) -> bool {
-        let accounts = !*self.resources.wants_accounts.borrow() || self.has_listed(Kind::AllAccounts);
+        let accounts = !*self.resources.wants_accounts.borrow()
+            || self.resources.has_listed_accounts()
+            || self.resources.accounts_problem().is_some();
         match *self.resources.follows.borrow() {
             None => false,
             Some(false) => true,
@@ -234,10 +234,18 @@ impl Engine {
         self.reports.keep(|namespace| !gone(namespace));
     }
 
+    /// Whether the settings have nothing to hand out and never had, and there are resources that have.
+    fn is_for_resources_only(&self) -> bool {
+        let has_source = self.source.borrow().credentials.is_some();
+        !has_source
+            && self.resources.is_any()
+            && !self.view().secrets.all().any(|(_, _, secret)| is_ours(secret))
+    }
+
     /// How things stand, by planning for every namespace.
     fn counts(&self) -> Counts {
-        let mut counts = Counts::default();
-        if !self.is_ready() {
+        let mut counts = self.resources.counts();
+        if !self.is_ready() || self.is_for_resources_only() {
             return counts;
         }
         let wanted = self.wanted();
@@ -269,7 +277,8 @@ impl Probed for Engine {
     }
 
     fn metrics(&self) -> Result<String, fmt::Error> {
-        let usable = {
+        // Nobody waits for a source that there never was.
+        let usable = self.is_for_resources_only() || {
             let source = self.source.borrow();
             source.credentials.is_some() && source.problem.is_none()
         };

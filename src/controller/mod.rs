@@ -18,6 +18,7 @@ pub mod outcomes;
 pub mod plan;
 pub mod pods;
 pub mod refresher;
+mod release;
 pub mod repeats;
 pub mod report;
 pub mod resource;

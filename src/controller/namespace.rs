@@ -1,5 +1,6 @@
 //! What an [`Engine`] does about one namespace: for the settings and for each resource, observe, plan, carry out.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,11 +11,12 @@ use log::info;
 use tokio::time::Instant;
 
 use super::apply::{Problem, Writer, Written};
+use super::copies::Readers;
 use super::distributions::Distribution;
 use super::engine::{Engine, Kind, Watching};
 use super::lock;
 use super::outcomes::Outcome;
-use super::plan::{self, Action, Wanted, plan};
+use super::plan::{self, Action, Owner, Wanted, plan};
 use super::report::{account_place, fight_place, secret_place};
 use super::resource::CredentialsReference;
 use super::settings;
@@ -46,7 +48,11 @@ impl Engine {
         });
         // Where the settings put nothing, the name is free.
         let taken = settings.as_ref().filter(|task| task.wanted.content.is_some() && self.selects(namespace));
-        let works = self.resources.works(namespace, taken.map(|task| task.wanted.secret.as_str()));
+        let name = namespace.metadata.name.as_deref().unwrap_or_default();
+        let noted: BTreeSet<_> =
+            self.view().accounts.of(name).flat_map(|(_, account)| account.notes.names.clone()).collect();
+        let taken = taken.map(|task| task.wanted.secret.as_str());
+        let works = self.resources.works(namespace, taken, &noted);
         let stays = self.settings.task != settings::Task::Uninstall;
         let of_resources = works.into_iter().map(|Work { distribution, secret, selected, renamed }| Task {
             wanted: Wanted {
@@ -68,13 +74,13 @@ impl Engine {
         let Some(distribution) = &task.copy_of else { return self.observe(namespace) };
         let name = namespace.metadata.name.clone().unwrap_or_default();
         let place = CredentialsReference { name: task.wanted.secret.clone(), namespace: name.clone() };
-        let is_source = self.resources.sources.has(&place);
+        let read_by = self.resources.readers(&distribution.rank.uid, &place);
         let copy = self.resources.copy(&name, &task.wanted.secret);
         plan::Namespace {
-            awaits_source: is_source,
+            awaits_source: read_by == Readers::This,
             selected: task.selected,
             terminating: namespace.metadata.deletion_timestamp.is_some(),
-            secret: copy.map(|copy| copy.seen_by(&distribution.marks, is_source)),
+            secret: copy.map(|copy| copy.seen_by(&distribution.marks, read_by)),
             accounts: self.view().accounts.of(&name).map(|(_, account)| account.clone()).collect(),
         }
     }
@@ -109,6 +115,7 @@ impl Engine {
         let (mut all, mut again, mut problem) = (0, None, None);
         if namespace.metadata.deletion_timestamp.is_some() {
             self.resources.forget(name);
+            return Ok((0, None));
         }
         for task in self.tasks(namespace) {
             match self.work_off(name, namespace, &task).await {
@@ -136,8 +143,11 @@ impl Engine {
         };
         if task.copy_of.is_some()
             && task.wanted.accounts != Names::patterns([])
-            && !self.has_listed(Kind::AllAccounts)
+            && !self.resources.has_listed_accounts()
         {
+            if let Some(problem) = self.resources.accounts_problem() {
+                outcome(Outcome::Failed(problem));
+            }
             return Ok((0, None));
         }
         let done = self.attempt(name, namespace, task).await;
@@ -149,13 +159,18 @@ impl Engine {
                 }
             }
             _ if !task.selected => {}
-            Ok((_, _, Some(obstacle))) => outcome(Outcome::Failed((*obstacle).to_owned())),
-            Ok(_) => {
-                let seen = self.observed(namespace, task);
-                // Where a source belongs, it serves as it is; whether it is there is told of the source.
-                let there = seen.secret.is_some() || seen.awaits_source;
-                outcome(if there { Outcome::InSync } else { Outcome::Pending });
-            }
+            Ok((_, _, Some(obstacle))) => outcome(Outcome::InTheWay((*obstacle).to_owned())),
+            Ok(_) => outcome(match self.observed(namespace, task).secret {
+                // What is missing although nothing has failed waits for a source, of which that is told.
+                None => Outcome::Pending,
+                Some(secret) if secret.owner == Owner::Source && secret.content != task.wanted.content => {
+                    let secret = &task.wanted.secret;
+                    let problem =
+                        format!("the Secret {secret} is a source of credentials, and stays as it is");
+                    Outcome::InTheWay(problem)
+                }
+                Some(_) => Outcome::InSync,
+            }),
             Err(Problem::Failed { message, .. }) => outcome(Outcome::Failed(message.clone())),
             Err(_) => outcome(Outcome::Pending),
         }

@@ -11,6 +11,8 @@ pub enum Outcome {
     Pending,
     /// Why not.
     Failed(String),
+    /// What is in the way, and stays.
+    InTheWay(String),
     /// It is not selected any more, and why the copy or a reference to it is still there.
     Left(String),
 }
@@ -53,6 +55,11 @@ impl Outcomes {
     #[must_use]
     pub fn at(&self, namespace: &str) -> Vec<String> {
         self.at.get(namespace).into_iter().flatten().cloned().collect()
+    }
+
+    /// All of them.
+    pub fn all(&self) -> impl Iterator<Item = &Outcome> {
+        self.of.values().flat_map(BTreeMap::values)
     }
 
     /// How all namespaces of a resource stand.

@@ -223,7 +223,9 @@ fn keep(wanted: &Wanted, namespace: &Namespace) -> Vec<Action> {
     actions
 }
 
-fn is_ours(secret: &Secret) -> bool {
+/// Whether a Secret is a copy of ours, however it is marked.
+#[must_use]
+pub fn is_ours(secret: &Secret) -> bool {
     matches!(secret.owner, Owner::Us | Owner::Predecessor)
 }
 

@@ -9,7 +9,7 @@ use kube::runtime::reflector::{ObjectRef, Store};
 use kube::runtime::watcher::Event;
 use tokio::sync::{mpsc, watch};
 
-use super::copies::{Copy, Inscriptions, Marks, of_copy};
+use super::copies::{Copy, Inscriptions, Marks, Readers, of_copy};
 use super::distributions::{Distribution, Distributions, Rank};
 use super::engine::Watching;
 use super::lock;
@@ -51,6 +51,7 @@ pub(super) struct State {
     pods: Watched<PodFacts>,
     pub(super) outcomes: Outcomes,
     listed: HashSet<Part>,
+    accounts_problem: Option<String>,
 }
 
 /// What has to be read once before anything can be said for certain.
@@ -60,6 +61,7 @@ enum Part {
     Resources,
     Copies,
     Pods,
+    Accounts,
 }
 
 impl Resources {
@@ -235,6 +237,43 @@ impl Resources {
         }
     }
 
+    /// All `ServiceAccounts` have been listed, of any name.
+    pub fn listed_accounts(&self) {
+        let is_news = {
+            let mut state = self.state();
+            state.accounts_problem = None;
+            state.listed.insert(Part::Accounts)
+        };
+        if is_news {
+            self.touch_all();
+        }
+    }
+
+    /// `ServiceAccounts` cannot be listed, or not watched any more.
+    pub fn unlisted_accounts(&self, problem: &str) {
+        let is_news = {
+            let mut state = self.state();
+            let before =
+                state.accounts_problem.replace(format!("ServiceAccounts cannot be watched: {problem}"));
+            before.is_none() && !state.listed.contains(&Part::Accounts)
+        };
+        if is_news {
+            self.touch_all();
+        }
+    }
+
+    /// Whether all `ServiceAccounts` have been listed.
+    #[must_use]
+    pub fn has_listed_accounts(&self) -> bool {
+        self.state().listed.contains(&Part::Accounts)
+    }
+
+    /// What keeps them from being listed.
+    #[must_use]
+    pub fn accounts_problem(&self) -> Option<String> {
+        self.state().accounts_problem.clone()
+    }
+
     /// Has everything looked at.
     pub fn touch_all(&self) {
         for namespace in self.namespaces.state() {
@@ -251,6 +290,18 @@ impl Resources {
         let state = self.state();
         let users = state.credentials.iter().filter(|(_, places)| places.contains(place));
         users.filter_map(|(uid, _)| state.names.get(uid).cloned()).collect()
+    }
+
+    /// Who reads from a Secret, as the resource sees it that would have its copy there.
+    #[must_use]
+    pub fn readers(&self, uid: &str, place: &CredentialsReference) -> Readers {
+        if self.state().credentials.get(uid).is_some_and(|places| places.contains(place)) {
+            Readers::This
+        } else if self.sources.has(place) {
+            Readers::Others
+        } else {
+            Readers::Nobody
+        }
     }
 
     // --- what is there -------------------------------------------------------------------------------

@@ -121,15 +121,16 @@ pub async fn run(
         touch.clone(),
         touch_resources,
     ));
+    let view = Arc::default();
     let (resource_reader, resource_writer) = reflector::store();
     let upkeep = Arc::new(Upkeep::new(
         (client.clone(), resource_reader, settings.task == Task::Uninstall),
-        Arc::clone(&resources),
+        (Arc::clone(&resources), Arc::clone(&view)),
         Arc::clone(&leadership),
         recorder.clone(),
     ));
     let engine = Arc::new(Engine::new(
-        (settings, origin.clone()),
+        (settings, origin.clone(), view),
         (client, Reports::new(recorder, Arc::clone(&leadership))),
         (reader, resources),
         current,

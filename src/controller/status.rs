@@ -77,7 +77,7 @@ impl Standing {
             return Some((Reason::SourceCredentialsError, message));
         }
         let failed = self.namespaces.iter().filter_map(|(namespace, outcome)| match outcome {
-            Outcome::Failed(problem) => Some(format!("{namespace}: {problem}")),
+            Outcome::Failed(problem) | Outcome::InTheWay(problem) => Some(format!("{namespace}: {problem}")),
             Outcome::InSync | Outcome::Pending | Outcome::Left(_) => None,
         });
         if let Some((count, first)) = some_of(failed) {
@@ -87,7 +87,7 @@ impl Standing {
         }
         let left = self.namespaces.iter().filter_map(|(namespace, outcome)| match outcome {
             Outcome::Left(problem) => Some(format!("{namespace}: {problem}")),
-            Outcome::InSync | Outcome::Pending | Outcome::Failed(_) => None,
+            Outcome::InSync | Outcome::Pending | Outcome::Failed(_) | Outcome::InTheWay(_) => None,
         });
         if let Some((count, first)) = some_of(left) {
             let message = format!("{count} namespaces have a copy that could not be removed: {first}");

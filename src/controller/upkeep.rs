@@ -18,17 +18,17 @@ use tokio::time::{Instant, timeout};
 use super::apply::Problem;
 use super::credentials::Credentials;
 use super::distributions::Distribution;
+use super::engine::View;
 use super::leader::{Leadership, WRITE_PATIENCE};
 use super::lock;
 use super::memory::{remember, remembered};
 use super::merge::{Condition, Merged, SourceState, merge};
-use super::outcomes::Outcome;
 use super::resource::{CredentialsReference, ImagePullSecret, ImagePullSecretStatus, identity};
 use super::resources::Resources;
 use super::status::{READY, Reason, Standing};
 
-/// What a resource holds that is to be taken back before it goes.
-const FINALIZER: &str = "pullgate/references";
+/// For the first answer of a source, before what others give is spread without it.
+const SOURCE_PATIENCE: Duration = Duration::from_secs(2);
 /// Between two writes of one status.
 const STATUS_PAUSE: Duration = Duration::from_secs(1);
 
@@ -37,16 +37,19 @@ pub type Guarded = DeserializeGuard<ImagePullSecret>;
 
 /// Everything that it takes.
 pub struct Upkeep {
-    client: Client,
+    pub(super) client: Client,
     /// All resources.
     pub(super) store: Store<Guarded>,
     /// Whether everything is to be taken back.
-    uninstalls: bool,
-    resources: Arc<Resources>,
+    pub(super) uninstalls: bool,
+    pub(super) resources: Arc<Resources>,
+    pub(super) view: Arc<Mutex<View>>,
     leadership: Arc<Leadership>,
     recorder: Recorder,
     /// Resources for which copies of an earlier life of this process have been looked at.
     seeded: Mutex<HashSet<String>>,
+    /// Since when resources wait for a source that says nothing.
+    waiting: Mutex<HashMap<String, Instant>>,
     /// Resources that have been looked at.
     looked: Mutex<HashSet<String>>,
     /// When a status was last written, and how often writing it has failed in a row.
@@ -56,7 +59,7 @@ pub struct Upkeep {
 impl Upkeep {
     pub(super) fn new(
         (client, store, uninstalls): (Client, Store<Guarded>, bool),
-        resources: Arc<Resources>,
+        (resources, view): (Arc<Resources>, Arc<Mutex<View>>),
         leadership: Arc<Leadership>,
         recorder: Recorder,
     ) -> Self {
@@ -65,9 +68,11 @@ impl Upkeep {
             store,
             uninstalls,
             resources,
+            view,
             leadership,
             recorder,
             seeded: Mutex::default(),
+            waiting: Mutex::default(),
             looked: Mutex::default(),
             written: Mutex::default(),
         }
@@ -96,14 +101,6 @@ impl Upkeep {
         self.uninstalls || uids.into_iter().all(|uid| looked.contains(&uid))
     }
 
-    /// Whether no resource is held by us any more.
-    pub(super) fn has_released_all(&self) -> bool {
-        let held = |resource: Arc<Guarded>| {
-            resource.0.as_ref().is_ok_and(|resource| has_finalizer(resource) || has_status(resource))
-        };
-        !self.store.state().into_iter().any(held)
-    }
-
     /// `changed`: whether anything is another one now, here or in the cluster.
     async fn look(&self, resource: &Guarded, changed: &mut bool) -> Result<Next, Problem> {
         // There is a look at everything when one of these changes.
@@ -129,9 +126,12 @@ impl Upkeep {
         }
         self.hold(resource, name).await?;
         let Some(merged) = self.merged(resource, uid, now, &mut standing).await? else {
-            // There is another look when the source has been read.
-            return Ok(Next::await_change());
+            return Ok(Next::requeue(SOURCE_PATIENCE));
         };
+        if resource.spec.registry.credentials.is_empty() {
+            let problem = "spec.registry.credentials: no source is named, so copies stay as they are";
+            standing.unusable.get_or_insert(problem.to_owned());
+        }
         *changed |= self.give(uid, &merged);
         standing.expires = merged.expires();
         standing.conflicts = merged.conflicts;
@@ -153,11 +153,16 @@ impl Upkeep {
         now: Timestamp,
         standing: &mut Standing,
     ) -> Result<Option<Merged>, Problem> {
-        let Some(mut all) = self.states(resource) else { return Ok(None) };
+        let mut all = match self.states(resource) {
+            Some(all) => all,
+            None if self.is_patient(uid) => return Ok(None),
+            None => self.states_so_far(resource),
+        };
+        lock(&self.waiting).remove(uid);
         if all.iter().any(|(_, state)| state.given.is_none()) && !lock(&self.seeded).contains(uid) {
             self.seed(uid, &resource.spec.registry.credentials).await?;
             lock(&self.seeded).insert(uid.to_owned());
-            all = self.states(resource).unwrap_or(all);
+            all = self.states_so_far(resource);
         }
         standing.sources = conditions(&all, now);
         let all: Vec<_> = all.iter().map(|(name, state)| (name.as_str(), state)).collect();
@@ -168,6 +173,18 @@ impl Upkeep {
     fn states(&self, resource: &ImagePullSecret) -> Option<Vec<(String, SourceState)>> {
         let places = resource.spec.registry.credentials.iter();
         places.map(|place| Some((told(place), self.resources.sources.state(place)?))).collect()
+    }
+
+    /// The same, where those that were not asked yet have given nothing.
+    fn states_so_far(&self, resource: &ImagePullSecret) -> Vec<(String, SourceState)> {
+        let places = resource.spec.registry.credentials.iter();
+        places.map(|place| (told(place), self.resources.sources.state(place).unwrap_or_default())).collect()
+    }
+
+    /// Whether to wait for a source before the others are spread without it: one that hangs must not hold them back.
+    fn is_patient(&self, uid: &str) -> bool {
+        let mut waiting = lock(&self.waiting);
+        waiting.entry(uid.to_owned()).or_insert_with(Instant::now).elapsed() < SOURCE_PATIENCE
     }
 
     /// What sources gave before this process began, which copies still hold: a source that fails now has not lost it.
@@ -203,7 +220,7 @@ impl Upkeep {
     }
 
     /// Writes the status if it is another one, and says so; returns when to look again, if it was too soon for that.
-    async fn tell(
+    pub(super) async fn tell(
         &self,
         (resource, uid, name): (&ImagePullSecret, &str, &str),
         standing: &Standing,
@@ -261,59 +278,11 @@ impl Upkeep {
         }
     }
 
-    /// Keeps a resource that has references on accounts until these are taken back. Copies alone are removed after it.
-    async fn hold(&self, resource: &ImagePullSecret, name: &str) -> Result<(), Problem> {
-        let wanted = !resource.spec.target.service_accounts.is_empty();
-        let is_held = has_finalizer(resource);
-        // Once held, always: references of before may still be there.
-        if is_held || !wanted {
-            return Ok(());
-        }
-        let mut held = resource.clone();
-        held.metadata.finalizers.get_or_insert_default().push(FINALIZER.to_owned());
-        let api = Api::<ImagePullSecret>::all(self.client.clone());
-        self.guarded(api.replace(name, &PostParams::default(), &held)).await.map(drop)
-    }
-
-    /// Lets a resource go when nothing is left of it where something can be done about that.
-    async fn release(
-        &self,
-        (resource, uid, name): (&ImagePullSecret, &str, &str),
-        mut standing: Standing,
-        changed: &mut bool,
-    ) -> Result<Next, Problem> {
-        let left = self.resources.namespaces_with_copies(uid);
-        let left = left.keys().filter(|namespace| !self.resources.is_terminating(namespace)).count();
-        let is_told = self.uninstalls && has_status(resource);
-        if !has_finalizer(resource) && !is_told {
-            return Ok(Next::await_change());
-        }
-        if left > 0 {
-            standing.namespaces = self.resources.outcomes(uid);
-            if standing.namespaces.values().any(|outcome| matches!(outcome, Outcome::Left(_))) {
-                let states = self.states(resource).unwrap_or_default();
-                standing.sources = conditions(&states, Timestamp::now());
-                self.tell((resource, uid, name), &standing, Timestamp::now(), changed).await?;
-            }
-            // Copies that go are not told to resources.
-            return Ok(Next::requeue(Duration::from_millis(500)));
-        }
-        let mut released = resource.clone();
-        let api = Api::<ImagePullSecret>::all(self.client.clone());
-        if has_finalizer(resource) {
-            released.metadata.finalizers.get_or_insert_default().retain(|finalizer| finalizer != FINALIZER);
-            self.guarded(api.replace(name, &PostParams::default(), &released)).await?;
-        } else {
-            // Nobody looks after it any more, so there is nothing to say of it.
-            released.status = None;
-            self.guarded(api.replace_status(name, &PostParams::default(), &released)).await?;
-        }
-        // There is another look when this is seen.
-        Ok(Next::await_change())
-    }
-
     /// Begins only while this replica leads, and ends before another one can.
-    async fn guarded<T>(&self, write: impl Future<Output = kube::Result<T>>) -> Result<T, Problem> {
+    pub(super) async fn guarded<T>(
+        &self,
+        write: impl Future<Output = kube::Result<T>>,
+    ) -> Result<T, Problem> {
         if !self.leadership.holds() {
             return Err(Problem::NotLeading);
         }
@@ -352,6 +321,7 @@ impl Upkeep {
     /// Forgets a resource that is gone.
     pub(super) fn forget(&self, uid: &str) {
         lock(&self.seeded).remove(uid);
+        lock(&self.waiting).remove(uid);
         lock(&self.looked).remove(uid);
         lock(&self.written).remove(uid);
     }
@@ -359,14 +329,6 @@ impl Upkeep {
 
 fn conditions(states: &[(String, SourceState)], now: Timestamp) -> BTreeMap<String, Condition> {
     states.iter().map(|(name, state)| (name.clone(), state.condition(now))).collect()
-}
-
-fn has_status(resource: &ImagePullSecret) -> bool {
-    resource.status.as_ref().is_some_and(|status| *status != ImagePullSecretStatus::default())
-}
-
-fn has_finalizer(resource: &ImagePullSecret) -> bool {
-    resource.metadata.finalizers.iter().flatten().any(|finalizer| finalizer == FINALIZER)
 }
 
 /// A source as a status names it.

@@ -21,7 +21,8 @@ pub const PREDECESSOR: &str = "imagepullsecret-patcher";
 /// Who the API server records for our writes.
 pub const FIELD_MANAGER: &str = "pullgate";
 /// What kubectl notes of an object that it applies: all of it, credentials too.
-pub const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
+pub const LAST_APPLIED: [&str; 2] =
+    ["kubectl.kubernetes.io/last-applied-configuration", "banzaicloud.com/last-applied"];
 /// The annotation of a ServiceAccount that names the references that were added to it, separated by commas.
 pub const NOTES: &str = "pullgate/references";
 /// The type of a pull secret.
@@ -201,10 +202,10 @@ fn marks(metadata: &ObjectMeta) -> (bool, bool) {
     (has(metadata.labels.as_ref(), OURS), has(metadata.annotations.as_ref(), PREDECESSOR))
 }
 
-/// Whether kubectl has written down all of it, credentials too.
+/// Whether kubectl or IMPS has written down all of it, credentials too.
 #[must_use]
 pub fn is_noted(metadata: &ObjectMeta) -> bool {
-    metadata.annotations.as_ref().is_some_and(|all| all.contains_key(LAST_APPLIED))
+    metadata.annotations.as_ref().is_some_and(|all| LAST_APPLIED.iter().any(|key| all.contains_key(*key)))
 }
 
 /// Whether somebody else has written the credentials last.

@@ -93,15 +93,21 @@ pub fn is_forbidden(error: &Error) -> bool {
     matches!(error, Error::InitialListFailed(kube::Error::Api(status)) if status.code == 403)
 }
 
-/// Says that a watch has a problem, unless that was said lately.
-pub fn complain(complaints: &mut Repeats, what: &str, error: &Error) {
-    let error = match error {
+/// What went wrong.
+#[must_use]
+pub fn told(error: &Error) -> String {
+    match error {
         Error::InitialListFailed(error) | Error::WatchStartFailed(error) | Error::WatchFailed(error) => {
             said(error)
         }
         Error::WatchError(status) => status.message.clone(),
         Error::NoResourceVersion => error.to_string(),
-    };
+    }
+}
+
+/// Says that a watch has a problem, unless that was said lately.
+pub fn complain(complaints: &mut Repeats, what: &str, error: &Error) {
+    let error = told(error);
     if complaints.is_news(&error) {
         warn!(error = error.as_str(); "{what} cannot be watched; it is tried again");
     }

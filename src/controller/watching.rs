@@ -22,7 +22,7 @@ use super::resource::OWNER_UID;
 use super::settings::Task;
 use super::upkeep::{Guarded, Upkeep};
 use super::view::{Seen, of_account, of_secret};
-use super::watches::{Which, complain, each, events, is_forbidden, is_unknown};
+use super::watches::{Which, complain, each, events, is_forbidden, is_unknown, told};
 
 /// Who is told of namespaces that have to be looked at.
 pub(super) type Touch = mpsc::UnboundedSender<ObjectRef<Watching>>;
@@ -42,7 +42,9 @@ pub(super) fn watch_namespaces(
                 engine.resources.listed_namespaces();
             }
             Ok(Event::Delete(namespace)) => {
-                engine.settle(namespace.metadata.name.as_deref().unwrap_or_default(), None, None);
+                let name = namespace.metadata.name.as_deref().unwrap_or_default();
+                engine.settle(name, None, None);
+                engine.resources.forget(name);
             }
             Ok(_) => {}
             Err(error) => complain(&mut complaints, "Namespaces", error),
@@ -69,7 +71,12 @@ pub(super) async fn watch_accounts(engine: &Arc<Engine>, touch: &Touch) {
         let which = if all { Which::All } else { named.into() };
         let accounts =
             events(Api::<ServiceAccount>::all(engine.client.clone()), which, engine.settings.resync);
-        let seen = accounts.map(|event| event.map(|event| each(event, of_account)));
+        let seen = accounts.map(|event| {
+            if let Err(error) = &event {
+                engine.resources.unlisted_accounts(&told(error));
+            }
+            event.map(|event| each(event, of_account))
+        });
         let see = |view: &mut View, event: Event<Seen<Account>>| {
             if let Event::Delete(seen) = &event {
                 engine.settle(&seen.namespace, Some(&seen.name), None);
@@ -80,9 +87,8 @@ pub(super) async fn watch_accounts(engine: &Arc<Engine>, touch: &Touch) {
         let see = |event: Event<Seen<Account>>| {
             let whole = matches!(event, Event::InitDone);
             let changed = see(event);
-            if whole && (all || named.is_none()) && !engine.has_listed(Kind::AllAccounts) {
-                engine.listed(Kind::AllAccounts);
-                engine.resources.touch_all();
+            if whole && (all || named.is_none()) {
+                engine.resources.listed_accounts();
             }
             changed
         };

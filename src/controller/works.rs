@@ -3,9 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use kube::runtime::reflector::ObjectRef;
+
 use super::distributions::Distribution;
-use super::engine::Watching;
+use super::engine::{View, Watching};
+use super::metrics::Counts;
 use super::outcomes::Outcome;
+use super::plan::Account;
 use super::resources::{Resources, State};
 
 /// Something that has to be done in a namespace for a resource.
@@ -22,8 +26,9 @@ pub struct Work {
 
 impl Resources {
     /// What is to be done in a namespace. Notes how it stands for those who come second, or do not select it any more.
+    /// `taken`: the name of the settings' copy there; `noted`: names of Secrets whose references on accounts are ours.
     #[must_use]
-    pub fn works(&self, namespace: &Watching, taken: Option<&str>) -> Vec<Work> {
+    pub fn works(&self, namespace: &Watching, taken: Option<&str>, noted: &BTreeSet<String>) -> Vec<Work> {
         let mut state = self.state();
         if !state.is_ready() {
             return Vec::new();
@@ -46,7 +51,7 @@ impl Resources {
                     match before.or_else(|| settings.map(|_| "the settings".to_owned())) {
                         Some(other) => {
                             let problem = format!("the Secret {} is that of {other}", candidate.secret);
-                            told.push((uid.clone(), Outcome::Failed(problem)));
+                            told.push((uid.clone(), Outcome::InTheWay(problem)));
                         }
                         None => drop(winners.insert(candidate.secret.clone(), candidate)),
                     }
@@ -66,6 +71,19 @@ impl Resources {
                 let renamed = selecting.contains(&distribution.rank.uid);
                 let distribution = Arc::clone(distribution);
                 leaving.push(Work { distribution, secret: secret.clone(), selected: false, renamed });
+            }
+        }
+        // Where the copy went before the reference did.
+        for secret in noted.iter().filter(|secret| Some(secret.as_str()) != taken) {
+            if !winners.contains_key(secret)
+                && !leaving.iter().any(|work| work.secret == *secret)
+                && let Some(distribution) = state
+                    .distributions
+                    .all()
+                    .find(|it| it.secret == *secret && state.selects(it, namespace) == Some(false))
+            {
+                let distribution = Arc::clone(distribution);
+                leaving.push(Work { distribution, secret: secret.clone(), selected: false, renamed: false });
             }
         }
         for uid in state.outcomes.at(name) {
@@ -115,6 +133,8 @@ impl Resources {
         let namespaces = self.namespaces.state();
         let state = self.state();
         let mut outcomes = state.outcomes.of(uid);
+        // What is gone was forgotten, or is about to be.
+        outcomes.retain(|name, _| self.namespaces.get(&ObjectRef::new(name)).is_some());
         let Some(distribution) = state.distributions.get(uid) else { return outcomes };
         for namespace in namespaces {
             let metadata = &namespace.metadata;
@@ -125,6 +145,39 @@ impl Resources {
             }
         }
         outcomes
+    }
+
+    /// How many namespaces stand how, over all resources.
+    #[must_use]
+    pub fn counts(&self) -> Counts {
+        let mut counts = Counts::default();
+        for outcome in self.state().outcomes.all() {
+            match outcome {
+                Outcome::Left(_) => continue,
+                Outcome::InSync => counts.in_sync += 1,
+                Outcome::InTheWay(_) => counts.conflict += 1,
+                Outcome::Pending | Outcome::Failed(_) => {}
+            }
+            counts.desired += 1;
+        }
+        counts
+    }
+
+    /// Whether an account refers to a copy of a resource in a namespace that is not to have it, and where that can be
+    /// mended.
+    pub(super) fn is_referred_to(&self, uid: &str, view: &View) -> bool {
+        let state = self.state();
+        let Some(distribution) = state.distributions.get(uid) else { return false };
+        let is_noted = |account: &Account| account.notes.names.contains(&distribution.secret);
+        view.accounts.all().filter(|(_, _, account)| is_noted(account)).any(|(namespace, _, _)| {
+            let Some(namespace) = self.namespaces.get(&ObjectRef::new(namespace)) else { return false };
+            let wants = |it: &Arc<Distribution>| {
+                it.secret == distribution.secret && state.selects(it, &namespace) != Some(false)
+            };
+            let name = namespace.metadata.name.as_deref().unwrap_or_default();
+            namespace.metadata.deletion_timestamp.is_none()
+                && !state.distributions.candidates(name).iter().any(wants)
+        })
     }
 
     fn tell(&self, state: &State, uid: &str, is_news: bool) {

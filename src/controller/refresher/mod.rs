@@ -20,7 +20,7 @@ use tokio::time::sleep;
 
 use crate::api_server::{config, no_client};
 use crate::controller::apply::{Problem, Writer, Written};
-use crate::controller::copies::{Copy, Marks, of_copy};
+use crate::controller::copies::{Copy, Marks, Readers, of_copy};
 use crate::controller::credentials::Credentials;
 use crate::controller::leader::Leadership;
 use crate::controller::lock;
@@ -189,7 +189,7 @@ impl Refresher {
             foreign: Foreign::Overwrite,
             recreate: true,
         };
-        let secret = copy.map(|copy| copy.seen_by(&marks, false));
+        let secret = copy.map(|copy| copy.seen_by(&marks, Readers::Nobody));
         let there = Namespace { selected: true, secret, ..Namespace::default() };
         let leadership = Leadership::alone();
         let writer =

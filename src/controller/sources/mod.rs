@@ -104,8 +104,8 @@ impl Sources {
 
     /// What a source gave in an earlier life of this process, as a copy holds it; unless it has given something since.
     pub fn seed(&self, place: &CredentialsReference, given: Given) {
-        if let Some(state) = self.followed().get_mut(place).and_then(|followed| followed.state.as_mut()) {
-            state.given.get_or_insert(given);
+        if let Some(followed) = self.followed().get_mut(place) {
+            followed.state.get_or_insert_default().given.get_or_insert(given);
         }
     }
 

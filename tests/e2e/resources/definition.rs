@@ -61,6 +61,7 @@ fn the_definition_of_imps_is_replaced_by_ours_with_resources_in_it() {
         "metadata": {
             "name": resource.secret, "ownerReferences": [owner],
             "labels": {"images.banzaicloud.io/owner-uid": before["metadata"]["uid"]},
+            "annotations": {"banzaicloud.com/last-applied": "credentials and all"},
         },
         "data": case.home.get("secret/one")["data"],
     });
@@ -80,6 +81,7 @@ fn the_definition_of_imps_is_replaced_by_ours_with_resources_in_it() {
         (copy["metadata"]["labels"]["app.kubernetes.io/managed-by"] == "pullgate").then_some(copy)
     });
     assert_eq!(uid(&taken), uid(&made));
+    assert_eq!(taken["metadata"]["annotations"]["banzaicloud.com/last-applied"], Value::Null);
     assert_eq!(passwords(&taken), passwords(&made));
     assert_ne!(taken["metadata"]["ownerReferences"], Value::Null);
 }

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::case::{Resource, source};
-use crate::controller::case::{Case, references};
+use crate::controller::case::{Case, login, pull_secret, references};
 use crate::controller::events::events_of;
 use crate::kubectl::kubectl;
 use crate::wait::{never, soon};
@@ -110,4 +110,30 @@ fn uninstall_takes_copies_and_references_back_and_lets_go_of_resources() {
     assert_eq!(resource.get()["status"], Value::Null, "nobody is there to say it is Ready");
     assert!(case.home.get("secret/one")["data"].is_object());
     resource.kubectl("delete --timeout=10s").ok();
+}
+
+/// Where there are resources only, nobody waits for what the settings would hand out.
+#[test]
+fn metrics_count_copies_of_resources() {
+    let case = Case::new();
+    source(&case.home, "one", &[("a.example", "1")]);
+    let spaces = [case.home.sibling(), case.home.sibling(), case.home.sibling()];
+    let names: Vec<_> = spaces.iter().map(|space| &space.name).collect();
+    let resource = Resource::new(&case, &["one"], &json!({"namespaces": {"names": names}}));
+    let theirs = pull_secret(&resource.secret, &login("theirs"));
+    spaces[0].kubectl("create -f -").input(&theirs).ok();
+    let controller = case.controller(&["-force=false"]);
+    let secrets =
+        |state: &str| controller.count("pullgate_controller_secrets", &[&format!("state=\"{state}\"")]);
+    soon("all of them", || {
+        ((secrets("desired"), secrets("in_sync"), secrets("conflict")) == (3, 2, 1)).then_some(())
+    });
+    assert_eq!(controller.count("pullgate_controller_source_usable", &[]), 1);
+    // A namespace that is gone is none that is managed.
+    let gone = &spaces[1];
+    kubectl("delete namespace --wait=false").word(&gone.name).ok();
+    soon("one less", || {
+        let managed = resource.get()["status"]["managedNamespaces"].take();
+        (managed == json!([spaces[2].name]) && secrets("desired") == 2).then_some(())
+    });
 }

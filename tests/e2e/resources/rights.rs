@@ -395,3 +395,18 @@ fn a_copy_that_cannot_be_removed_is_told() {
     });
     assert_eq!(trial.resource.places(), Vec::<String>::new());
 }
+
+/// As after a move from IMPS with its rights.
+#[test]
+fn references_that_cannot_be_added_are_told_and_hold_nothing() {
+    let trial = Trial::new();
+    let mut rules = rules();
+    rules.as_array_mut().expect("rules").retain(|rule| rule["resources"][0] != "serviceaccounts");
+    let (_role, _controller) = with_rights(&trial.case, &rules, "");
+    let status = trial.resource.is("Failed");
+    assert!(
+        status["reason"].as_str().is_some_and(|text| text.contains("ServiceAccounts cannot be watched")),
+        "{status}"
+    );
+    trial.resource.kubectl("delete --timeout=10s").ok();
+}

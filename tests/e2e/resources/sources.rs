@@ -2,7 +2,9 @@
 
 use serde_json::{Value, json};
 
-use super::case::{Resource, logins, source};
+use super::aws::{Aws, Mood};
+use super::case::{Resource, logins, passwords, source};
+use super::ecr::{HOST, KEY, login};
 use crate::controller::case::Case;
 use crate::wait::{never, soon};
 
@@ -122,4 +124,92 @@ fn a_source_is_never_written() {
     });
     resource.is("Ready");
     assert_eq!(case.home.get("secret/one"), before);
+}
+
+/// A copy that another resource reads from is a copy all the same.
+#[test]
+fn a_rotation_goes_through_a_copy_that_is_a_source() {
+    let case = Case::new();
+    let (first, second) = (case.home.sibling(), case.home.sibling());
+    // Who reads is there before there is something to read.
+    let reader = Resource::new(&case, &[], &json!({"namespaces": {"names": [second.name]}}));
+    source(&case.home, "one", &[("a.example", "1")]);
+    let middle = Resource::new(&case, &["one"], &json!({"namespaces": {"names": [first.name]}}));
+    let credentials = json!([{"name": middle.secret, "namespace": first.name}]);
+    let patch = json!({"spec": {"registry": {"credentials": credentials}}});
+    reader.kubectl("patch --type=merge").word(&format!("--patch={patch}")).ok();
+    let _controller = case.controller(&[]);
+    reader.has(&second, &[("a.example", "1")]);
+    reader.is("Ready");
+    source(&case.home, "one", &[("a.example", "2")]);
+    reader.has(&second, &[("a.example", "2")]);
+    assert_eq!(passwords(&middle.copy(&first).expect("a copy"))["a.example"], "2");
+}
+
+/// It serves as it is where it holds the same; anywhere else that is no success.
+#[test]
+fn a_source_in_the_place_of_a_copy_is_left_and_told() {
+    let case = Case::new();
+    source(&case.home, "two", &[("b.example", "2")]);
+    let resource = Resource::new(&case, &["two"], &json!({}));
+    source(&case.home, &resource.secret, &[("a.example", "1")]);
+    let target = json!({"namespaces": {"names": [case.home.name]}});
+    resource.apply(&case, &[&resource.secret], &target);
+    let _controller = case.controller(&[]);
+    resource.is("Ready");
+    let before = resource.copy(&case.home);
+    resource.apply(&case, &[&resource.secret, "two"], &target);
+    let status = resource.is("Failed");
+    assert!(
+        status["reason"].as_str().is_some_and(|text| text.contains("is a source of credentials")),
+        "{status}"
+    );
+    assert_eq!(status["conditions"][0]["reason"], "SecretReconciliationError");
+    assert_eq!(resource.copy(&case.home), before);
+}
+
+/// One that is new, and one that had some.
+#[test]
+fn a_resource_without_sources_is_told_and_its_copies_stay() {
+    let case = Case::new();
+    source(&case.home, "one", &[("a.example", "1")]);
+    let space = case.home.sibling();
+    let target = json!({"namespaces": {"names": [space.name]}});
+    let (empty, resource) = (Resource::new(&case, &[], &target), Resource::new(&case, &["one"], &target));
+    let _controller = case.controller(&[]);
+    resource.is("Ready");
+    resource.apply(&case, &[], &target);
+    for failed in [&empty, &resource] {
+        let status = failed.is("Failed");
+        assert!(
+            status["reason"].as_str().is_some_and(|text| text.contains("no source is named")),
+            "{status}"
+        );
+    }
+    resource.has(&space, &[("a.example", "1")]);
+    assert_eq!(empty.places(), Vec::<String>::new());
+}
+
+/// A source that does not answer, of a resource that is new, and of one whose controller has just begun.
+#[test]
+fn a_source_that_hangs_holds_no_other_back() {
+    let case = Case::new();
+    let aws = Aws::new(KEY, "secret");
+    login(&case, "ecr", &json!({"secretKey": "secret"}));
+    source(&case.home, "one", &[("a.example", "1")]);
+    let space = case.home.sibling();
+    let resource = Resource::new(&case, &["one", "ecr"], &json!({"namespaces": {"names": [space.name]}}));
+    let slow = Mood::Dawdles { seconds: 60 };
+    aws.set(slow.clone());
+    let controller = super::ecr::controller(&case, &aws.url);
+    resource.has(&space, &[("a.example", "1")]);
+    drop(controller);
+    aws.set(Mood::Gives { seconds: 43_200 });
+    let controller = super::ecr::controller(&case, &aws.url);
+    let token = soon("a token", || passwords(&resource.copy(&space)?).remove(HOST));
+    drop(controller);
+    aws.set(slow);
+    let _controller = super::ecr::controller(&case, &aws.url);
+    source(&case.home, "one", &[("a.example", "2")]);
+    resource.has(&space, &[("a.example", "2"), (HOST, &token)]);
 }

@@ -188,3 +188,38 @@ fn a_resource_that_is_deleted_takes_copies_and_references_along_and_nothing_else
     let free = r#"--patch={"metadata":{"finalizers":null}}"#;
     stuck.kubectl("patch configmap held --type=merge").word(free).ok();
 }
+
+/// The garbage collector may be faster than the controller, and somebody may have deleted copies by hand.
+#[test]
+fn references_are_taken_back_where_the_copy_went_first() {
+    let case = Case::new();
+    source(&case.home, "one", &[("a.example", "1")]);
+    let (space, left) = (case.home.sibling(), case.home.sibling());
+    let target = |spaces: &[&Space]| {
+        let mut target = target(spaces);
+        target["serviceAccounts"] = json!(["default"]);
+        target
+    };
+    let resource = Resource::new(&case, &["one"], &target(&[&space, &left]));
+    let controller = case.controller(&[]);
+    resource.is("Ready");
+    drop(controller);
+    for space in [&space, &left] {
+        assert_eq!(references(space, "default"), [resource.secret.as_str()]);
+        space.kubectl(&format!("delete secret {}", resource.secret)).ok();
+    }
+    // One namespace that is not selected any more, then the resource itself.
+    resource.apply(&case, &["one"], &target(&[&space]));
+    let controller = case.controller(&[]);
+    let gone = |space: &Space| references(space, "default").is_empty().then_some(());
+    soon("no reference", || gone(&left));
+    resource.has(&space, &[("a.example", "1")]);
+    drop(controller);
+    space.kubectl(&format!("delete secret {}", resource.secret)).ok();
+    resource.kubectl("delete --wait=false").ok();
+    let _controller = case.controller(&[]);
+    until("the end of the resource", || {
+        resource.kubectl("get --ignore-not-found").ok().out.is_empty().then_some(())
+    });
+    assert_eq!(references(&space, "default"), Vec::<String>::new());
+}
