@@ -160,21 +160,38 @@ impl Engine {
             }
             _ if !task.selected => {}
             Ok((_, _, Some(obstacle))) => outcome(Outcome::InTheWay((*obstacle).to_owned())),
-            Ok(_) => outcome(match self.observed(namespace, task).secret {
-                // What is missing although nothing has failed waits for a source, of which that is told.
-                None => Outcome::Pending,
-                Some(secret) if secret.owner == Owner::Source && secret.content != task.wanted.content => {
-                    let secret = &task.wanted.secret;
-                    let problem =
-                        format!("the Secret {secret} is a source of credentials, and stays as it is");
-                    Outcome::InTheWay(problem)
-                }
-                Some(_) => Outcome::InSync,
-            }),
+            Ok(_) => outcome(self.outcome_of(namespace, task)),
             Err(Problem::Failed { message, .. }) => outcome(Outcome::Failed(message.clone())),
             Err(_) => outcome(Outcome::Pending),
         }
         done.map(|(writes, wait, _)| (writes, wait))
+    }
+
+    /// How a namespace stands where nothing has failed.
+    fn outcome_of(&self, namespace: &Watching, task: &Task) -> Outcome {
+        let seen = self.observed(namespace, task);
+        let content = match &seen.secret {
+            Some(secret) if secret.owner != Owner::Source => return Outcome::InSync,
+            Some(secret) => secret.content,
+            // Not watched as copies are, since it is no copy.
+            None if seen.awaits_source => {
+                let name = namespace.metadata.name.clone().unwrap_or_default();
+                let place = CredentialsReference { name: task.wanted.secret.clone(), namespace: name };
+                self.resources.sources.content(&place)
+            }
+            None => None,
+        };
+        match content {
+            // Whether a source is there is told of the source.
+            None => Outcome::Pending,
+            same if same == task.wanted.content => Outcome::InSync,
+            Some(_) => {
+                let secret = &task.wanted.secret;
+                Outcome::InTheWay(format!(
+                    "the Secret {secret} is a source of credentials, and stays as it is"
+                ))
+            }
+        }
     }
 
     /// How many writes were made, when to look again, and what is in the way.

@@ -17,6 +17,7 @@ use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 use zeroize::Zeroize as _;
 
+use super::credentials::{Credentials, Digest};
 use super::entries::{Entries, Format};
 use super::lock;
 use super::merge::{Given, SourceState};
@@ -94,6 +95,13 @@ impl Sources {
     #[must_use]
     pub fn state(&self, place: &CredentialsReference) -> Option<SourceState> {
         self.followed().get(place)?.state.clone()
+    }
+
+    /// What a source holds, as its copy would.
+    #[must_use]
+    pub fn content(&self, place: &CredentialsReference) -> Option<Digest> {
+        let entries = self.state(place)?.given?.entries;
+        Credentials::read(entries.config().to_vec()).ok().map(|content| content.digest())
     }
 
     /// Whether credentials are read from a Secret: nothing is written there.
