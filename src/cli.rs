@@ -143,10 +143,7 @@ fn mutate(options: &offline::Options) -> ExitCode {
 fn controller(flags: &Flags) -> ExitCode {
     let settings = match Settings::load(flags, std::env::vars_os(), io::stderr().is_terminal()) {
         Ok(settings) => settings,
-        Err(errors) => {
-            print_lines(&errors.iter().map(|error| format!("error: {error}\n")).collect::<Vec<_>>());
-            return ExitCode::from(UNUSABLE);
-        }
+        Err(errors) => return refused(&errors),
     };
     logging::init(settings.logging);
     log_notices(&settings.notices);
@@ -154,15 +151,13 @@ fn controller(flags: &Flags) -> ExitCode {
 }
 
 fn refresher(options: refresher::options::Options) -> ExitCode {
-    let format = if io::stderr().is_terminal() { LogFormat::Text } else { LogFormat::Json };
-    logging::init(Logging { level: LevelFilter::Info, format });
-    match options.settings() {
-        Ok(settings) => with_rights(|stop| refresher::run(settings, stop)),
-        Err(problem) => {
-            print_lines(&[format!("error: {problem}\n")]);
-            ExitCode::from(UNUSABLE)
-        }
-    }
+    let settings = match options.settings(std::env::vars_os(), io::stderr().is_terminal()) {
+        Ok(settings) => settings,
+        Err(errors) => return refused(&errors),
+    };
+    logging::init(settings.logging);
+    log_notices(&settings.notices);
+    with_rights(|stop| refresher::run(settings, stop))
 }
 
 /// Is over when the process is told to end.
@@ -300,6 +295,10 @@ fn print_notices(notices: &[Notice]) {
 fn unusable(errors: &[ConfigError]) -> ExitCode {
     // A misspelt name may be why another variable lacks its value.
     print_notices(&notices(std::env::vars_os()));
+    refused(errors)
+}
+
+fn refused(errors: &[ConfigError]) -> ExitCode {
     print_lines(&errors.iter().map(|error| format!("error: {error}\n")).collect::<Vec<_>>());
     ExitCode::from(UNUSABLE)
 }

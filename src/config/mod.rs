@@ -25,8 +25,8 @@ pub use serving::{LogFormat, Logging, Serving, Tls};
 /// A value that cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfigError {
-    /// The environment variable.
-    pub variable: &'static str,
+    /// The environment variable, or the flag that was typed in its place.
+    pub variable: String,
     /// Its value.
     pub value: String,
     /// What is wrong, and what is accepted.

@@ -104,7 +104,7 @@ impl Known {
                 if self.secret.contains(&variable) { "…".to_owned() } else { value.to_owned() }
             };
             let mut refuse = |value: &str, problem| {
-                errors.push(ConfigError { variable: name, value: told(value), problem });
+                errors.push(ConfigError { variable: name.to_owned(), value: told(value), problem });
             };
             let value = match value.into_string() {
                 Ok(value) if value.trim().is_empty() => continue,
@@ -127,7 +127,7 @@ impl Known {
         let values = envy::from_iter(known).unwrap_or_else(|error| {
             // Every field is an optional string, so there is nothing left to refuse.
             let problem = error.to_string();
-            errors.push(ConfigError { variable: "environment", value: String::new(), problem });
+            errors.push(ConfigError { variable: "environment".to_owned(), value: String::new(), problem });
             V::default()
         });
         if errors.is_empty() { Ok((values, notices)) } else { Err(errors) }

@@ -33,7 +33,7 @@ impl Reader {
 
     pub(crate) fn refuse(&mut self, variable: &'static str, value: &str, problem: impl Display) {
         let value = value.chars().take(200).collect();
-        self.errors.push(ConfigError { variable, value, problem: problem.to_string() });
+        self.errors.push(ConfigError { variable: variable.to_owned(), value, problem: problem.to_string() });
     }
 
     /// true/false/1/0/yes/no in any case.
@@ -175,6 +175,74 @@ pub(crate) fn dns_label(name: &str) -> Result<(), &'static str> {
 pub(crate) fn port_of(address: &str) -> Result<u16, &'static str> {
     let port = address.trim().rsplit(':').next().unwrap_or_default();
     port.parse().map_err(|_| "is no address; accepted: such as :8080, and 0 for none")
+}
+
+/// A selector of labels, as `kubectl -l` and the API server take it.
+pub(crate) fn label_selector(text: &str) -> Result<(), String> {
+    let words = selector_words(text);
+    let mut depth = 0_i32;
+    let ends = |word: &&str| {
+        depth += i32::from(*word == "(") - i32::from(*word == ")");
+        *word == "," && depth == 0
+    };
+    match words.split(ends).find(|condition| !is_condition(condition)) {
+        None => Ok(()),
+        Some(wrong) => Err(format!(
+            "is no label selector, at {:?}; accepted: key=value, key!=value, key in (a,b), key notin (a,b), key, !key, \
+             and several of them with commas in between",
+            wrong.join(" ")
+        )),
+    }
+}
+
+/// Symbols, and what is between them.
+fn selector_words(text: &str) -> Vec<&str> {
+    const BLANKS: [char; 4] = [' ', '\t', '\r', '\n'];
+    const SYMBOLS: [char; 7] = ['=', '!', '(', ')', ',', '<', '>'];
+    let (mut words, mut rest) = (Vec::new(), text.trim_start_matches(BLANKS));
+    while !rest.is_empty() {
+        let length = if rest.starts_with("==") || rest.starts_with("!=") {
+            2
+        } else if rest.starts_with(SYMBOLS) {
+            1
+        } else {
+            rest.find(|c| BLANKS.contains(&c) || SYMBOLS.contains(&c)).unwrap_or(rest.len())
+        };
+        let (word, after) = rest.split_at(length);
+        words.push(word);
+        rest = after.trim_start_matches(BLANKS);
+    }
+    words
+}
+
+fn is_condition(words: &[&str]) -> bool {
+    match words {
+        [key] | ["!", key] | [key, "=" | "==" | "!="] => is_label_key(key),
+        [key, "=" | "==" | "!=", value] => is_label_key(key) && is_label_value(value),
+        [key, "<" | ">", number] => is_label_key(key) && number.parse::<i64>().is_ok(),
+        [key, "in" | "notin", "(", values @ .., ")"] => {
+            let is_value =
+                |words: &[&str]| matches!(words, [] | [_]) && words.iter().all(|it| is_label_value(it));
+            is_label_key(key) && values.split(|word| *word == ",").all(is_value)
+        }
+        _ => false,
+    }
+}
+
+/// The name of a label: `team`, `example.com/team`.
+fn is_label_key(key: &str) -> bool {
+    let (prefix, name) = key.split_once('/').map_or((None, key), |(prefix, name)| (Some(prefix), name));
+    prefix.is_none_or(|prefix| dns_subdomain(prefix).is_ok()) && !name.is_empty() && is_label_value(name)
+}
+
+fn is_label_value(value: &str) -> bool {
+    let inner = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
+    let is_edge = |c: char| c.is_ascii_alphanumeric();
+    value.is_empty()
+        || value.len() <= 63
+            && value.bytes().all(inner)
+            && value.starts_with(is_edge)
+            && value.ends_with(is_edge)
 }
 
 /// RFC 1123 subdomain: names of Secrets and storage classes.

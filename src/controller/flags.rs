@@ -5,6 +5,12 @@
 use std::ffi::{OsStr, OsString};
 
 use clap::{Arg, ArgAction, ArgMatches, Command};
+use serde::de::DeserializeOwned;
+
+use crate::config::ConfigError;
+use crate::config::raw::Known;
+use crate::config::read::Reader;
+use crate::image::analysis::Notice;
 
 /// A flag, the variable that it sets, and what it is for.
 pub struct Flag {
@@ -21,6 +27,11 @@ pub struct Flag {
 }
 
 impl Flag {
+    /// All names.
+    fn names(&self) -> impl Iterator<Item = &'static str> {
+        std::iter::once(self.name).chain(self.also.iter().copied())
+    }
+
     const fn also(self, also: &'static [&'static str]) -> Self {
         Self { also, ..self }
     }
@@ -107,8 +118,8 @@ pub const FLAGS: &[Flag] = &[
 /// What was given on the command line, as variables; and what is no variable.
 #[derive(Debug, Default)]
 pub struct Flags {
-    /// Variables and their values.
-    pub given: Vec<(&'static str, Redacted)>,
+    /// What sets variables.
+    pub given: Given,
     /// Take back everything that is ours, and end.
     pub uninstall: bool,
 }
@@ -123,14 +134,85 @@ impl std::fmt::Debug for Redacted {
     }
 }
 
+/// Flags that were given: each with its variable, over which it wins, and its value.
+#[derive(Debug, Default)]
+pub struct Given(Vec<(&'static str, &'static str, Redacted)>);
+
+impl Given {
+    /// Those that have a value, of pairs of a flag without dashes and its variable.
+    pub fn new<'a>(
+        flags: impl IntoIterator<Item = (&'static str, &'static str, Option<&'a OsString>)>,
+    ) -> Self {
+        let given = |(flag, variable, value): (_, _, Option<&OsString>)| {
+            Some((flag, variable, Redacted(value?.clone())))
+        };
+        Self(flags.into_iter().filter_map(given).collect())
+    }
+
+    /// How a setting is called where something is said about it: by the flag that was typed, else by its variable.
+    pub(crate) fn name(&self, variable: &str) -> String {
+        let flag = self.0.iter().find(|(_, sets, _)| *sets == variable);
+        flag.map_or_else(|| variable.to_owned(), |(flag, ..)| format!("--{flag}"))
+    }
+
+    /// Reads the variables of a command, with these in the place of what the environment has, by whatever name; and
+    /// makes `settings` of them, beside which there is what should be said.
+    ///
+    /// # Errors
+    /// Every value that cannot be used, and two flags that are one setting and have different values.
+    pub(crate) fn read<V: DeserializeOwned + Default, T>(
+        &self,
+        known: &Known,
+        environment: impl IntoIterator<Item = (OsString, OsString)>,
+        settings: impl FnOnce(&V, &mut Reader) -> T,
+    ) -> Result<(T, Vec<Notice>), Vec<ConfigError>> {
+        let contradictions: Vec<_> = self.contradictions().collect();
+        if !contradictions.is_empty() {
+            return Err(contradictions);
+        }
+        let flagged = |name: &OsString| {
+            let own = name.to_str().and_then(|name| known.find(name)).map(|(_, own)| own);
+            own.is_some_and(|own| self.0.iter().any(|(_, variable, _)| *variable == own))
+        };
+        let mut all: Vec<_> = environment.into_iter().filter(|(name, _)| !flagged(name)).collect();
+        all.extend(self.0.iter().map(|(_, variable, value)| (variable.into(), value.0.clone())));
+        let read = known.read::<V>(all).and_then(|(values, notices)| {
+            let mut read = Reader { notices, ..Reader::default() };
+            let settings = settings(&values, &mut read);
+            let Reader { errors, notices, .. } = read;
+            if errors.is_empty() { Ok((settings, notices)) } else { Err(errors) }
+        });
+        let typed = |error: ConfigError| ConfigError { variable: self.name(&error.variable), ..error };
+        read.map_err(|errors| errors.into_iter().map(typed).collect())
+    }
+
+    /// No setting that has two names is a credential.
+    fn contradictions(&self) -> impl Iterator<Item = ConfigError> {
+        let given = || self.0.iter().filter(|(.., value)| !value.0.is_empty());
+        given().enumerate().filter_map(move |(place, (flag, variable, Redacted(value)))| {
+            let mut before = given().take(place);
+            let (other, _, set) = before.find(|(_, sets, set)| sets == variable && set.0 != *value)?;
+            Some(ConfigError {
+                variable: format!("--{flag}"),
+                value: value.to_string_lossy().into_owned(),
+                problem: format!("--{other}={:?} is the same setting; accepted: one of them", set.0),
+            })
+        })
+    }
+}
+
 impl clap::Args for Flags {
     fn augment_args(command: Command) -> Command {
-        let arg = |flag: &Flag| {
-            let arg = Arg::new(flag.name).long(flag.name).visible_aliases(flag.also.iter().copied());
-            let arg = arg.help(flag.help);
+        let arg = |flag: &Flag, name: &'static str| {
+            let arg = Arg::new(name).long(name);
+            let arg = if name == flag.name {
+                arg.help(flag.help)
+            } else {
+                arg.help(format!("What --{} is", flag.name))
+            };
             let arg = arg.value_parser(clap::value_parser!(OsString)).hide_default_value(true);
             // As often as it is given; the last one counts.
-            let arg = arg.overrides_with(flag.name).action(ArgAction::Set);
+            let arg = arg.overrides_with(name).action(ArgAction::Set);
             let value = if flag.switch { "BOOL" } else { "VALUE" };
             let arg = arg.value_name(value);
             if flag.switch {
@@ -145,7 +227,8 @@ impl clap::Args for Flags {
             .value_parser(clap::value_parser!(bool));
         let uninstall = uninstall.num_args(0..=1).require_equals(true).default_missing_value("true");
         let uninstall = uninstall.help("Remove what is ours from all namespaces, references first, and end");
-        command.args(FLAGS.iter().map(arg)).arg(uninstall)
+        let args = FLAGS.iter().flat_map(|flag| flag.names().map(move |name| arg(flag, name)));
+        command.args(args).arg(uninstall)
     }
 
     fn augment_args_for_update(command: Command) -> Command {
@@ -155,11 +238,11 @@ impl clap::Args for Flags {
 
 impl clap::FromArgMatches for Flags {
     fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
-        let given = FLAGS.iter().filter_map(|flag| {
-            matches.get_one::<OsString>(flag.name).map(|value| (flag.variable, Redacted(value.clone())))
+        let given = FLAGS.iter().flat_map(|flag| {
+            flag.names().map(move |name| (name, flag.variable, matches.get_one::<OsString>(name)))
         });
         Ok(Self {
-            given: given.collect(),
+            given: Given::new(given),
             uninstall: matches.get_one("uninstall").copied().unwrap_or_default(),
         })
     }

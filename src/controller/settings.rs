@@ -10,9 +10,9 @@ use log::LevelFilter;
 
 use super::credentials::Credentials;
 use super::entries::BadCredentials;
-use super::flags::Flags;
+use super::flags::{Flags, Given};
 use crate::config::raw::{Known, variables};
-use crate::config::read::{Reader, dns_label, dns_subdomain, name_pattern, port_of};
+use crate::config::read::{Reader, dns_label, dns_subdomain, label_selector, name_pattern, port_of};
 use crate::config::{ConfigError, Logging, read_logging};
 use crate::image::analysis::Notice;
 use crate::names::Names;
@@ -139,22 +139,15 @@ impl Settings {
         environment: impl IntoIterator<Item = (OsString, OsString)>,
         terminal: bool,
     ) -> Result<Self, Vec<ConfigError>> {
-        // A flag wins over its variable, by whatever name that one goes.
-        let flagged = |name: &OsString| {
-            let own = name.to_str().and_then(|name| CONTROLLER.find(name)).map(|(_, own)| own);
-            own.is_some_and(|own| flags.given.iter().any(|(variable, _)| *variable == own))
-        };
-        let mut all: Vec<_> = environment.into_iter().filter(|(name, _)| !flagged(name)).collect();
-        all.extend(flags.given.iter().map(|(name, value)| (OsString::from(name), value.0.clone())));
-        let (values, notices) = CONTROLLER.read::<Values>(all)?;
-        let mut read = Reader { notices, ..Reader::default() };
-        let settings = settings(&values, flags.uninstall, terminal, &mut read);
-        let Reader { errors, notices, .. } = read;
-        if errors.is_empty() { Ok(Self { notices, ..settings }) } else { Err(errors) }
+        let (settings, notices) = flags
+            .given
+            .read(&CONTROLLER, environment, |values, read| settings(values, flags, terminal, read))?;
+        Ok(Self { notices, ..settings })
     }
 }
 
-fn settings(values: &Values, uninstall: bool, terminal: bool, read: &mut Reader) -> Settings {
+fn settings(values: &Values, flags: &Flags, terminal: bool, read: &mut Reader) -> Settings {
+    let given = &flags.given;
     let secret = read.name("CONFIG_SECRETNAME", values.config_secretname.as_ref(), dns_subdomain);
     let secret = secret.unwrap_or_else(|| "image-pull-secret".to_owned());
     let all = read.boolean("CONFIG_ALLSERVICEACCOUNT", values.config_allserviceaccount.as_ref());
@@ -174,7 +167,7 @@ fn settings(values: &Values, uninstall: bool, terminal: bool, read: &mut Reader)
     let lease = read.name("LEASE_NAME", values.lease_name.as_ref(), dns_subdomain);
     let elects = read.boolean("ENABLE_LEADER_ELECTION", values.enable_leader_election.as_ref());
     let lease_namespace = read.name("LEASE_NAMESPACE", values.lease_namespace.as_ref(), dns_label);
-    let health = health_port(values, read);
+    let health = health_port(values, given, read);
     let debug = read.boolean("CONFIG_DEBUG", values.config_debug.as_ref());
     let mut logging = read_logging(values.log_level.as_ref(), values.log_format.as_ref(), terminal, read);
     if debug {
@@ -184,20 +177,20 @@ fn settings(values: &Values, uninstall: bool, terminal: bool, read: &mut Reader)
     Settings {
         account: names.first().filter(exact).filter(|_| names.len() == 1 && !all).cloned(),
         accounts: if all { Names::All } else { Names::patterns(names.iter().map(String::as_str)) },
-        source: source(values, &secret, read),
+        source: source(values, &secret, given, read),
         secret,
         excluded_namespaces: excluded.into_iter().collect(),
         overwrite: force && !managed_only,
         recreate: force,
-        task: if uninstall {
+        task: if flags.uninstall {
             Task::Uninstall
         } else if once {
             Task::Once
         } else {
             Task::Keep
         },
-        resync: resync(values, read),
-        resource_selector: values.resource_selector.clone(),
+        resync: resync(values, given, read),
+        resource_selector: resource_selector(values, read),
         kubeconfig: kubeconfig(values, read),
         lease: elects.then(|| lease.unwrap_or_else(|| "pullgate-controller".to_owned())),
         lease_namespace,
@@ -207,7 +200,7 @@ fn settings(values: &Values, uninstall: bool, terminal: bool, read: &mut Reader)
     }
 }
 
-fn source(values: &Values, secret: &str, read: &mut Reader) -> Source {
+fn source(values: &Values, secret: &str, given: &Given, read: &mut Reader) -> Source {
     let namespace = read.name("CONFIG_SECRET_NAMESPACE", values.config_secret_namespace.as_ref(), dns_label);
     let name = read.name(
         "CONFIG_SOURCE_IMAGE_PULL_SECRET_NAME",
@@ -226,11 +219,9 @@ fn source(values: &Values, secret: &str, read: &mut Reader) -> Source {
             }
         },
         (Some(path), Some(_)) => {
-            read.refuse(
-                "CONFIG_DOCKERCONFIGJSONPATH",
-                path,
-                "is given beside CONFIG_DOCKERCONFIGJSON; accepted: one of them",
-            );
+            let literal = given.name("CONFIG_DOCKERCONFIGJSON");
+            let problem = format_args!("is given beside {literal}; accepted: one of them");
+            read.refuse("CONFIG_DOCKERCONFIGJSONPATH", path, problem);
             Local::None
         }
     };
@@ -243,17 +234,17 @@ fn refuse_literal(problem: &BadCredentials, read: &mut Reader) {
 }
 
 /// By its own name, or as an address: there is one port for all addresses.
-fn health_port(values: &Values, read: &mut Reader) -> u16 {
+fn health_port(values: &Values, given: &Given, read: &mut Reader) -> u16 {
     let own = values.health_port.as_ref();
     let port = read.number("HEALTH_PORT", own, 8080, 0..=65535);
     let Some(address) = &values.metrics_addr else { return port };
     match port_of(address) {
         Ok(other) if own.is_some() && other != port => {
-            read.refuse(
-                "METRICS_ADDR",
-                address,
-                format_args!("and HEALTH_PORT={port}: these are two ports for one thing"),
+            let name = given.name("HEALTH_PORT");
+            let problem = format_args!(
+                "and {name}={port}: these are two ports for one thing; accepted: one of them, or the same port in both"
             );
+            read.refuse("METRICS_ADDR", address, problem);
             port
         }
         Ok(other) => other,
@@ -265,40 +256,48 @@ fn health_port(values: &Values, read: &mut Reader) -> u16 {
 }
 
 /// As Go writes a time, `10s`, `1m30s`; or in seconds.
-fn resync(values: &Values, read: &mut Reader) -> Duration {
-    let default = Duration::from_secs(10);
-    let (name, text, time) = match (&values.config_loop_duration, &values.periodic_reconcile_interval) {
-        (None, None) => return default,
-        (Some(_), Some(seconds)) => {
-            let problem =
-                "and CONFIG_LOOP_DURATION, too: these are two names of one thing; accepted: one of them";
-            read.refuse("PERIODIC_RECONCILE_INTERVAL", seconds, problem);
-            return default;
+fn resync(values: &Values, given: &Given, read: &mut Reader) -> Duration {
+    let mut time = |name, text: Option<&String>, parse: fn(&str) -> Option<Duration>, accepted| {
+        let text = text?;
+        let time = parse(text.trim()).filter(|time| !time.is_zero());
+        if time.is_none() {
+            read.refuse(name, text, format_args!("is no time; accepted: {accepted}"));
         }
-        (Some(text), None) => {
-            let time = text.trim().parse::<kube::core::Duration>().ok().filter(|time| !time.is_negative());
-            ("CONFIG_LOOP_DURATION", text, time.map(Duration::from))
-        }
-        (None, Some(text)) => {
-            ("PERIODIC_RECONCILE_INTERVAL", text, text.trim().parse().ok().map(Duration::from_secs))
-        }
+        Some((name, text.clone(), time?))
     };
-    match time.filter(|time| !time.is_zero()) {
-        Some(time) if time < LEAST_RESYNC => {
-            read.warn(format!("{name}={text} is less than 1s: 1s is used"));
+    let as_go = |text: &str| {
+        let time = text.parse::<kube::core::Duration>().ok().filter(|time| !time.is_negative());
+        time.map(Duration::from)
+    };
+    let seconds = |text: &str| text.parse().ok().map(Duration::from_secs);
+    let own =
+        time("CONFIG_LOOP_DURATION", values.config_loop_duration.as_ref(), as_go, "such as 10s, 1m30s, 1h");
+    let other = values.periodic_reconcile_interval.as_ref();
+    let other = time("PERIODIC_RECONCILE_INTERVAL", other, seconds, "seconds, such as 300");
+    if let (Some((name, set, own)), Some((variable, text, other))) = (&own, &other)
+        && own != other
+    {
+        let name = given.name(name);
+        let problem = format_args!("{name}={set:?} is the same setting; accepted: one of them");
+        read.refuse(variable, text, problem);
+    }
+    match own.or(other) {
+        Some((name, text, time)) if time < LEAST_RESYNC => {
+            read.warn(format!("{}={text} is less than 1s: 1s is used", given.name(name)));
             LEAST_RESYNC
         }
-        Some(time) => time,
-        None => {
-            let accepted = if name == "CONFIG_LOOP_DURATION" {
-                "such as 10s, 1m30s, 1h"
-            } else {
-                "seconds, such as 300"
-            };
-            read.refuse(name, text, format_args!("is no time; accepted: {accepted}"));
-            default
-        }
+        Some((.., time)) => time,
+        None => Duration::from_secs(10),
     }
+}
+
+/// As it is given, for the API server.
+fn resource_selector(values: &Values, read: &mut Reader) -> Option<String> {
+    let selector = values.resource_selector.as_ref()?;
+    if let Err(problem) = label_selector(selector) {
+        read.refuse("RESOURCE_SELECTOR", selector, problem);
+    }
+    Some(selector.clone())
 }
 
 fn kubeconfig(values: &Values, read: &mut Reader) -> Option<PathBuf> {

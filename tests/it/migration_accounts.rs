@@ -45,7 +45,7 @@ fn mounted(pod: &Value) -> PathBuf {
 fn controller(pod: &Value) -> Settings {
     let container = &pod["containers"][0];
     assert_eq!((&container["command"], &container["args"]), (&Value::Null, &Value::Null));
-    let none = Flags { given: Vec::new(), uninstall: false };
+    let none = Flags::default();
     let settings =
         Settings::load(&none, environment(pod), false).unwrap_or_else(|errors| panic!("{errors:?}"));
     assert_eq!(settings.notices, []);
@@ -127,7 +127,7 @@ fn the_injectors_settings_are_the_controllers_too() {
     let environment = environment.into_iter().filter(|(name, _)| {
         !["CONFIG_PORT", "CONFIG_CERT_PATH", "CONFIG_KEY_PATH"].iter().any(|serving| name == serving)
     });
-    let none = Flags { given: Vec::new(), uninstall: false };
+    let none = Flags::default();
     let settings = Settings::load(&none, environment, false).unwrap_or_else(|errors| panic!("{errors:?}"));
     assert_eq!(settings.secret, "acr-dockerconfigjson");
     assert_eq!(settings.source.object.0, "imagepullsecret-injector");

@@ -14,11 +14,12 @@ use k8s_openapi::jiff::Timestamp;
 use kube::client::ClientBuilder;
 use kube::runtime::watcher::Event;
 use kube::{Api, Client};
-use log::{info, warn};
+use log::{Level, info, log, warn};
 use tokio::sync::mpsc;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use crate::api_server::{config, no_client};
+use crate::config::Logging;
 use crate::controller::apply::{Problem, Writer, Written};
 use crate::controller::copies::{Copy, Marks, Readers, of_copy};
 use crate::controller::credentials::Credentials;
@@ -35,10 +36,14 @@ use crate::controller::sources::{Sources, tokens};
 use crate::controller::upkeep::told;
 use crate::controller::watches::{Which, complain, events};
 use crate::http_server::{Probed, bind, health};
+use crate::image::analysis::Notice;
 use crate::names::Names;
 
 /// Between attempts to write, at first and at most.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(250), Duration::from_mins(1));
+
+/// So many conflicts in a row are none: the watch would have told long ago. A namespace that is missing looks like one.
+const CONFLICTS: u32 = 5;
 
 /// What is to be refreshed.
 pub struct Settings {
@@ -52,6 +57,10 @@ pub struct Settings {
     pub kubeconfig: Option<PathBuf>,
     /// Plain port of health and metrics, unless off.
     pub health_port: Option<u16>,
+    /// What is logged.
+    pub logging: Logging,
+    /// What should be said about the configuration before it is used.
+    pub notices: Vec<Notice>,
 }
 
 struct Refresher {
@@ -148,26 +157,35 @@ impl Refresher {
     /// Brings the target to what the sources give; returns when to look again.
     async fn refresh(&self) -> Duration {
         let (mut pause, most) = BACKOFF;
-        while let Err(problem) = self.attempt().await {
-            match problem {
-                Problem::Conflict(_) | Problem::NotLeading => {}
-                Problem::Failed { message, .. } => warn!("{message}"),
-            }
-            sleep(pause).await;
+        let mut failures = 0_u32;
+        while let Some(states) = self.states() {
+            let began = Instant::now();
+            let result = self.attempt(states).await;
+            let outcome = match &result {
+                Ok(0) => "unchanged",
+                Ok(_) => "changed",
+                Err(Problem::Conflict(_) | Problem::NotLeading) => "conflict",
+                Err(Problem::Failed { .. }) => "error",
+            };
+            self.metrics.reconciled(outcome, began.elapsed());
+            let Err(problem) = result else { break };
+            failures = failures.saturating_add(1);
+            let CredentialsReference { name, namespace } = &self.settings.target;
+            let level = match problem {
+                Problem::Conflict(_) if failures < CONFLICTS => Level::Debug,
+                _ => Level::Warn,
+            };
+            log!(level, namespace = namespace.as_str(), secret = name.as_str(), failures; "{problem}");
+            let asked = if let Problem::Failed { retry_after, .. } = problem { retry_after } else { None };
+            sleep(pause.max(asked.unwrap_or_default())).await;
             pause = (pause * 2).min(most);
         }
         self.settings.resync
     }
 
-    async fn attempt(&self) -> Result<(), Problem> {
-        let Some(states) = self.states() else { return Ok(()) };
-        let (listed, copy) = {
-            let seen = self.seen();
-            (seen.listed, seen.copy.clone())
-        };
-        if !listed {
-            return Ok(());
-        }
+    /// The same, once; returns how many writes that took.
+    async fn attempt(&self, states: Vec<(String, SourceState)>) -> Result<usize, Problem> {
+        let copy = self.seen().copy.clone();
         let states = if states.iter().any(|(_, state)| state.given.is_none()) && copy.is_some() {
             self.seed().await?;
             self.states().unwrap_or(states)
@@ -178,6 +196,9 @@ impl Refresher {
         let usable = report(&states, now);
         let states: Vec<_> = states.iter().map(|(name, state)| (name.as_str(), state)).collect();
         let Merged { entries, origins, .. } = merge(&states, now);
+        let ends = origins.values().filter_map(|origin| Some((origin, origin.expires?)));
+        let ends = ends.flat_map(|(origin, end)| origin.registries.iter().map(move |it| (it.clone(), end)));
+        self.metrics.ends("", ends.collect());
         let content = Credentials::read(entries.config().to_vec()).ok();
         let mut marks = Marks::alone();
         marks.set_origins(remember(&origins));
@@ -194,8 +215,13 @@ impl Refresher {
         let leadership = Leadership::alone();
         let writer =
             Writer { client: &self.client, leadership: &leadership, secret: name, marks: Some(&marks) };
-        for action in plan(&wanted, &there) {
-            for written in writer.write(namespace, &action, content.as_ref()).await? {
+        let actions = plan(&wanted, &there);
+        {
+            let mut seen = self.seen();
+            (seen.in_sync, seen.usable) = (content.is_some() && actions.is_empty(), usable);
+        }
+        for action in &actions {
+            for written in writer.write(namespace, action, content.as_ref()).await? {
                 self.seen().copy = match written {
                     Written::Secret(secret) => Some(of_copy(*secret).fact),
                     Written::Account(_) | Written::NoSecret => None,
@@ -204,15 +230,14 @@ impl Refresher {
             self.metrics.wrote("update");
             info!(namespace = namespace.as_str(), secret = name.as_str(); "written");
         }
-        let mut seen = self.seen();
-        (seen.in_sync, seen.usable) = (content.is_some(), usable);
-        Ok(())
+        self.seen().in_sync = content.is_some();
+        Ok(actions.len())
     }
 
-    /// How all sources stand; none while one of them has not been asked yet.
+    /// How all sources stand; none while one of them has not been asked yet, or the target.
     fn states(&self) -> Option<Vec<(String, SourceState)>> {
-        let sources = self.settings.sources.iter();
-        sources.map(|place| Some((told(place), self.sources.state(place)?))).collect()
+        let sources = self.seen().listed.then_some(&self.settings.sources)?;
+        sources.iter().map(|place| Some((told(place), self.sources.state(place)?))).collect()
     }
 
     /// What sources gave before this process began, which the target still holds.

@@ -1,12 +1,26 @@
-//! The flags of `pullgate refresher`.
+//! The flags of `pullgate refresher`, and the variables of which some are another spelling.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::Settings;
+use crate::config::raw::{Known, variables};
 use crate::config::read::{dns_label, dns_subdomain, port_of};
+use crate::config::{ConfigError, read_logging};
+use crate::controller::flags::Given;
 use crate::controller::resource::CredentialsReference;
 
-use super::Settings;
+variables! {
+    /// Raw values of the refresher; an empty one counts as unset.
+    Values, VARIABLES:
+    kubeconfig = "KUBECONFIG",
+    log_level = "LOG_LEVEL",
+    log_format = "LOG_FORMAT",
+}
+
+/// Those of the refresher.
+const REFRESHER: Known = Known { variables: VARIABLES, aliases: &[], secret: &[] };
 
 /// As they are given.
 #[derive(Debug, clap::Args)]
@@ -18,38 +32,56 @@ pub struct Options {
     #[arg(long = "source-secret", value_name = "NAMESPACE.NAME", value_parser = place, required = true)]
     source_secrets: Vec<CredentialsReference>,
     /// How often everything is looked at again, events or not
-    #[arg(long, value_name = "SECONDS", default_value_t = 300, value_parser = clap::value_parser!(u64).range(1..=86_400))]
-    periodic_reconcile_interval: u64,
+    #[arg(long, value_name = "SECONDS", default_value = "300", value_parser = seconds)]
+    periodic_reconcile_interval: Duration,
     /// Address of /livez, /readyz and /metrics, of which the port counts; 0 for none
     #[arg(long, value_name = "[HOST]:PORT", default_value = ":8080", value_parser = port_of)]
     metrics_addr: u16,
     /// How to reach the API server; else KUBECONFIG, else a Pod's ServiceAccount
     #[arg(long, value_name = "PATH")]
-    kubeconfig: Option<PathBuf>,
+    kubeconfig: Option<OsString>,
+    /// trace, debug, info, warn, error or fatal; else `LOG_LEVEL`, else info
+    #[arg(long, value_name = "LEVEL")]
+    log_level: Option<OsString>,
+    /// What --log-level is
+    #[arg(long = "log.level", value_name = "LEVEL")]
+    log_dot_level: Option<OsString>,
 }
 
 impl Options {
-    /// What they mean together.
+    /// What they mean together, and beside the environment. `terminal` tells whether the log goes to a person.
     ///
     /// # Errors
-    /// Which of them contradict each other.
-    pub fn settings(self) -> Result<Settings, String> {
+    /// Every value that cannot be used, and which of them contradict each other.
+    pub fn settings(
+        self,
+        environment: impl IntoIterator<Item = (OsString, OsString)>,
+        terminal: bool,
+    ) -> Result<Settings, Vec<ConfigError>> {
+        let given = Given::new([
+            ("kubeconfig", "KUBECONFIG", self.kubeconfig.as_ref()),
+            ("log-level", "LOG_LEVEL", self.log_level.as_ref()),
+            ("log.level", "LOG_LEVEL", self.log_dot_level.as_ref()),
+        ]);
         let Self { target_secret: target, source_secrets: sources, .. } = self;
-        if sources.contains(&target) {
-            let CredentialsReference { name, namespace } = &target;
-            return Err(format!(
-                "--source-secret {namespace}.{name} is --target-secret as well: a Secret that is written is no source"
-            ));
-        }
+        let ((kubeconfig, logging), notices) =
+            given.read(&REFRESHER, environment, |values: &Values, read| {
+                if sources.contains(&target) {
+                    let place = format!("{}.{}", target.namespace, target.name);
+                    let problem = "is --target-secret as well; accepted: a Secret that is not written";
+                    read.refuse("--source-secret", &place, problem);
+                }
+                let (level, format) = (values.log_level.as_ref(), values.log_format.as_ref());
+                (values.kubeconfig.as_ref().map(PathBuf::from), read_logging(level, format, terminal, read))
+            })?;
         Ok(Settings {
             target,
             sources,
-            resync: Duration::from_secs(self.periodic_reconcile_interval),
-            kubeconfig: self
-                .kubeconfig
-                .or_else(|| std::env::var_os("KUBECONFIG").map(PathBuf::from))
-                .filter(|path| !path.as_os_str().is_empty()),
+            resync: self.periodic_reconcile_interval,
+            kubeconfig,
             health_port: Some(self.metrics_addr).filter(|port| *port != 0),
+            logging,
+            notices,
         })
     }
 }
@@ -60,4 +92,9 @@ fn place(text: &str) -> Result<CredentialsReference, String> {
     dns_label(namespace).map_err(|problem| format!("the namespace {namespace:?} {problem}"))?;
     dns_subdomain(name).map_err(|problem| format!("the name {name:?} {problem}"))?;
     Ok(CredentialsReference { name: name.to_owned(), namespace: namespace.to_owned() })
+}
+
+fn seconds(text: &str) -> Result<Duration, &'static str> {
+    let seconds = text.trim().parse().ok().filter(|seconds| (1..=86_400).contains(seconds));
+    seconds.map(Duration::from_secs).ok_or("is no time; accepted: seconds from 1 to 86400, such as 300")
 }
