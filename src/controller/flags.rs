@@ -192,10 +192,11 @@ impl Given {
         given().enumerate().filter_map(move |(place, (flag, variable, Redacted(value)))| {
             let mut before = given().take(place);
             let (other, _, set) = before.find(|(_, sets, set)| sets == variable && set.0 != *value)?;
+            let set = set.0.to_string_lossy();
             Some(ConfigError {
                 variable: format!("--{flag}"),
                 value: value.to_string_lossy().into_owned(),
-                problem: format!("--{other}={:?} is the same setting; accepted: one of them", set.0),
+                problem: format!("--{other}={set:?} is the same setting; accepted: one of them"),
             })
         })
     }

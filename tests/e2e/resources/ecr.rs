@@ -13,7 +13,7 @@ use crate::space::Space;
 use crate::wait::soon;
 
 pub(crate) const KEY: &str = "AKIAEXAMPLE";
-const SECRET: &str = "hunter2/secret+key";
+pub(super) const SECRET: &str = "hunter2/secret+key";
 pub(crate) const HOST: &str = "123456789012.dkr.ecr.eu-central-1.amazonaws.com";
 
 /// Makes a login.
