@@ -219,7 +219,10 @@ fn is_condition(words: &[&str]) -> bool {
     match words {
         [key] | ["!", key] | [key, "=" | "==" | "!="] => is_label_key(key),
         [key, "=" | "==" | "!=", value] => is_label_key(key) && is_label_value(value),
-        [key, "<" | ">", number] => is_label_key(key) && number.parse::<i64>().is_ok(),
+        // A value all the same, so no less than 0.
+        [key, "<" | ">", number] => {
+            is_label_key(key) && is_label_value(number) && number.parse::<i64>().is_ok()
+        }
         [key, "in" | "notin", "(", values @ .., ")"] => {
             let is_value =
                 |words: &[&str]| matches!(words, [] | [_]) && words.iter().all(|it| is_label_value(it));

@@ -98,7 +98,7 @@ fn label_selectors_are_those_of_the_api_server() {
         "a in(b,c),d notin (e)",
         "a in ()",
         "a in (,b)",
-        "a>1,b < -2",
+        "a>1,b < 2",
     ] {
         let read = loaded(&[], &[("RESOURCE_SELECTOR", selector)]).resource_selector;
         assert_eq!(read.as_deref(), Some(selector));
@@ -121,6 +121,7 @@ fn label_selectors_are_those_of_the_api_server() {
         ("a in (b c)", "a in ( b c )"),
         ("a in ((b))", "a in ( ( b ) )"),
         ("a>b", "a > b"),
+        ("a>-1", "a > -1"),
         ("-a", "-a"),
         ("a=b-", "a = b-"),
         ("a=ü", "a = ü"),

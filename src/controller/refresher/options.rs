@@ -40,8 +40,11 @@ pub struct Options {
     /// How to reach the API server; else KUBECONFIG, else a Pod's ServiceAccount
     #[arg(long, value_name = "PATH")]
     kubeconfig: Option<OsString>,
-    /// trace, debug, info, warn, error or fatal; else `LOG_LEVEL`, else info
-    #[arg(long, value_name = "LEVEL")]
+    #[arg(
+        long,
+        value_name = "LEVEL",
+        help = "trace, debug, info, warn, error or fatal; else LOG_LEVEL, else info"
+    )]
     log_level: Option<OsString>,
     /// What --log-level is
     #[arg(long = "log.level", value_name = "LEVEL")]
