@@ -105,6 +105,13 @@ pub struct Conflict {
 }
 
 impl Merged {
+    /// When each registry's credentials are refused, where that is known.
+    #[must_use]
+    pub fn ends(&self) -> Vec<(String, Timestamp)> {
+        let origins = self.origins.values().filter_map(|origin| Some((origin, origin.expires?)));
+        origins.flat_map(|(origin, end)| origin.registries.iter().map(move |it| (it.clone(), end))).collect()
+    }
+
     /// When the first of what it holds is refused.
     #[must_use]
     pub fn expires(&self) -> Option<Timestamp> {

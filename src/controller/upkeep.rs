@@ -213,9 +213,7 @@ impl Upkeep {
         let Ok(content) = Credentials::read(merged.entries.config().to_vec()) else { return false };
         let mut after = Distribution { content: Some(Arc::new(content)), ..(*before).clone() };
         after.marks.set_origins(remember(&merged.origins));
-        let ends = merged.origins.values().filter_map(|origin| Some((origin, origin.expires?)));
-        let ends = ends.flat_map(|(origin, end)| origin.registries.iter().map(move |it| (it.clone(), end)));
-        self.resources.metrics.ends(uid, ends.collect());
+        self.resources.metrics.ends(uid, merged.ends());
         self.resources.put(after)
     }
 

@@ -195,10 +195,9 @@ impl Refresher {
         let now = Timestamp::now();
         let usable = report(&states, now);
         let states: Vec<_> = states.iter().map(|(name, state)| (name.as_str(), state)).collect();
-        let Merged { entries, origins, .. } = merge(&states, now);
-        let ends = origins.values().filter_map(|origin| Some((origin, origin.expires?)));
-        let ends = ends.flat_map(|(origin, end)| origin.registries.iter().map(move |it| (it.clone(), end)));
-        self.metrics.ends("", ends.collect());
+        let merged = merge(&states, now);
+        self.metrics.ends("", merged.ends());
+        let Merged { entries, origins, .. } = merged;
         let content = Credentials::read(entries.config().to_vec()).ok();
         let mut marks = Marks::alone();
         marks.set_origins(remember(&origins));

@@ -26,6 +26,7 @@ use super::repeats::Repeats;
 use super::resource::CredentialsReference;
 use super::view::TYPE;
 use super::watches::{Which, complain, events};
+use crate::config::read::{dns_label, dns_subdomain};
 use login::Login;
 use token::Tokens;
 
@@ -133,11 +134,25 @@ impl Sources {
     }
 
     async fn follow(self: Arc<Self>, place: CredentialsReference) {
+        // An empty one would be any, and others would be parts of an address.
+        let usable = dns_label(&place.namespace)
+            .map_err(|problem| {
+                format!("spec.registry.credentials: namespace {:?} {problem}", place.namespace)
+            })
+            .and_then(|()| {
+                dns_subdomain(&place.name)
+                    .map_err(|problem| format!("spec.registry.credentials: name {:?} {problem}", place.name))
+            });
+        if let Err(problem) = usable {
+            self.take(&place, Err(problem));
+            return;
+        }
         let api = Api::<Secret>::namespaced(self.client.clone(), &place.namespace);
         let mut events = std::pin::pin!(events(api, Which::Named(&place.name), self.resync));
         let (mut complaints, mut listed) = (Repeats::default(), false);
-        let mut tokens = None;
+        let (mut tokens, mut was_read) = (None, false);
         while let Some(event) = events.next().await {
+            was_read |= matches!(event, Ok(Event::InitDone | Event::Apply(_) | Event::Delete(_)));
             match event {
                 Ok(Event::Init) => listed = false,
                 Ok(Event::InitApply(secret) | Event::Apply(secret)) => {
@@ -169,7 +184,7 @@ impl Sources {
                     complain(&mut complaints, &format!("Secret {}/{}", place.namespace, place.name), &error);
                     // What is there goes on to be good: it was read, and not seen to change. What was never read is
                     // what nobody should wait for.
-                    if self.state(&place).is_none() {
+                    if !was_read {
                         self.take(&place, Err(unread(&error)));
                     }
                 }

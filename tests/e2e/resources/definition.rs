@@ -50,6 +50,14 @@ fn the_definition_of_imps_is_replaced_by_ours_with_resources_in_it() {
     let expression = json!({"key": "a", "operator": "In"});
     let bad = json!({"namespaces": {"labels": [{"matchExpressions": [expression]}]}});
     let unusable = Resource::new(&case, &["one"], &bad);
+    // Of any namespace; and of an address that somebody has thought up.
+    let strays = ["", "default/secrets?x="].map(|namespace| {
+        let stray = Resource::new(&case, &["one"], &json!({"namespaces": {"names": [space.name]}}));
+        let credentials = json!([{"name": "one", "namespace": namespace}]);
+        let patch = json!({"spec": {"registry": {"credentials": credentials}}});
+        stray.kubectl("patch --type=merge").word(&format!("--patch={patch}")).ok();
+        stray
+    });
     let before = resource.get();
     // As IMPS makes it: no marks of ours.
     let owner = json!({
@@ -76,6 +84,15 @@ fn the_definition_of_imps_is_replaced_by_ours_with_resources_in_it() {
     assert_eq!(status["observedGeneration"], json!(1));
     let told = unusable.is("Failed")["reason"].as_str().unwrap_or_default().to_owned();
     assert!(told.contains("spec.target") && told.contains("needs at least one value"), "{told}");
+    for stray in &strays {
+        let told = stray.is("Failed")["reason"].as_str().unwrap_or_default().to_owned();
+        assert!(told.contains("is not a name of a namespace"), "{told}");
+        assert_eq!(stray.places(), Vec::<String>::new());
+        // New ones are refused at once.
+        let patch = json!({"spec": {"registry": {"credentials": [{"name": "", "namespace": "a/b"}]}}});
+        let tried = stray.kubectl("patch --type=merge").word(&format!("--patch={patch}")).run();
+        assert!(tried.err.contains("spec.registry.credentials[0].namespace"), "{}", tried.err);
+    }
     let taken = soon("our marks", || {
         let copy = resource.copy(&space)?;
         (copy["metadata"]["labels"]["app.kubernetes.io/managed-by"] == "pullgate").then_some(copy)
