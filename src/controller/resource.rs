@@ -82,7 +82,8 @@ pub struct Registry {
 #[serde(rename_all = "camelCase")]
 pub struct CredentialsReference {
     /// Its name.
-    #[schemars(length(min = 1, max = 253), regex(pattern = r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$"))]
+    // Manifests in the documents of IMPS have `XXXXX` in it.
+    #[schemars(length(min = 1, max = 253))]
     pub name: String,
     /// Its namespace.
     #[schemars(length(min = 1, max = 63), regex(pattern = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))]
