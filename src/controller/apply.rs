@@ -108,7 +108,7 @@ impl Writer<'_> {
                 let body = update(resource_version, extra_keys, credentials);
                 let params =
                     PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
-                self.guarded(secrets.patch(self.secret, &params, &Patch::Merge(&body)))
+                guarded(self.leadership, secrets.patch(self.secret, &params, &Patch::Merge(&body)))
                     .await
                     .map(secret_of)?
             }
@@ -149,7 +149,7 @@ impl Writer<'_> {
             fill(&mut secret, marks, credentials);
             let params =
                 PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() };
-            let created = self.guarded(secrets.create(&params, &secret)).await;
+            let created = guarded(self.leadership, secrets.create(&params, &secret)).await;
             wipe(&mut secret);
             return created.map(secret_of);
         }
@@ -159,7 +159,9 @@ impl Writer<'_> {
             "data": {KEY: encoded(credentials.expose())},
         });
         let params = PatchParams::apply(FIELD_MANAGER);
-        self.guarded(secrets.patch(self.secret, &params, &Patch::Apply(&body))).await.map(secret_of)
+        guarded(self.leadership, secrets.patch(self.secret, &params, &Patch::Apply(&body)))
+            .await
+            .map(secret_of)
     }
 
     /// With the whole object: those who move here have the right to update, and none to patch.
@@ -170,7 +172,7 @@ impl Writer<'_> {
         marks: &Marks,
         credentials: &Credentials,
     ) -> Result<Vec<Written>, Problem> {
-        let mut secret = self.guarded(secrets.get(self.secret)).await?;
+        let mut secret = guarded(self.leadership, secrets.get(self.secret)).await?;
         if secret.metadata.resource_version.as_deref() != Some(resource_version) {
             wipe(&mut secret);
             return Err(Problem::Conflict(format!("Secret {} is another one by now", self.secret)));
@@ -178,7 +180,7 @@ impl Writer<'_> {
         wipe(&mut secret);
         fill(&mut secret, marks, credentials);
         let params = PostParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PostParams::default() };
-        let replaced = self.guarded(secrets.replace(self.secret, &params, &secret)).await;
+        let replaced = guarded(self.leadership, secrets.replace(self.secret, &params, &secret)).await;
         wipe(&mut secret);
         replaced.map(secret_of)
     }
@@ -192,7 +194,7 @@ impl Writer<'_> {
         let seen =
             Preconditions { uid: Some(uid.to_owned()), resource_version: Some(resource_version.to_owned()) };
         let params = DeleteParams { preconditions: Some(seen), ..DeleteParams::default() };
-        self.guarded(secrets.delete(self.secret, &params)).await.map(drop)
+        guarded(self.leadership, secrets.delete(self.secret, &params)).await.map(drop)
     }
 
     /// The whole list is one field to the API server: a merge would take back what others have added meanwhile, so each
@@ -210,23 +212,25 @@ impl Writer<'_> {
         let patch: JsonPatch = serde_json::from_value(patch)
             .map_err(|error| Problem::Failed { message: error.to_string(), retry_after: None })?;
         let params = PatchParams { field_manager: Some(FIELD_MANAGER.to_owned()), ..PatchParams::default() };
-        let account = self.guarded(accounts.patch(account, &params, &Patch::<()>::Json(patch))).await?;
+        let account =
+            guarded(self.leadership, accounts.patch(account, &params, &Patch::<()>::Json(patch))).await?;
         Ok(vec![Written::Account(Box::new(account))])
     }
+}
 
-    /// Begins only while this replica leads, and ends before another one can.
-    async fn guarded<T>(&self, write: impl Future<Output = kube::Result<T>>) -> Result<T, Problem> {
-        if !self.leadership.holds() {
-            return Err(Problem::NotLeading);
-        }
-        match timeout(WRITE_PATIENCE, write).await {
-            Ok(answer) => Ok(answer?),
-            Err(_) => Err(Problem::Failed {
-                message: "the API server does not answer".to_owned(),
-                retry_after: None,
-            }),
-        }
+/// Writes only while this replica leads, and ends before another one can.
+pub(super) async fn guarded<T>(
+    leadership: &Leadership,
+    write: impl Future<Output = kube::Result<T>>,
+) -> Result<T, Problem> {
+    if !leadership.holds() {
+        return Err(Problem::NotLeading);
     }
+    let Ok(answer) = timeout(WRITE_PATIENCE, write).await else {
+        let message = "the API server does not answer".to_owned();
+        return Err(Problem::Failed { message, retry_after: None });
+    };
+    Ok(answer?)
 }
 
 /// Writes down which references are ours.

@@ -8,7 +8,7 @@ use kube::Api;
 use kube::api::PostParams;
 use kube::runtime::controller::Action as Next;
 
-use super::apply::Problem;
+use super::apply::{Problem, guarded};
 use super::lock;
 use super::outcomes::Outcome;
 use super::resource::{ImagePullSecret, ImagePullSecretStatus};
@@ -39,7 +39,7 @@ impl Upkeep {
         let mut held = resource.clone();
         held.metadata.finalizers.get_or_insert_default().push(FINALIZER.to_owned());
         let api = Api::<ImagePullSecret>::all(self.client.clone());
-        self.guarded(api.replace(name, &PostParams::default(), &held)).await.map(drop)
+        guarded(&self.leadership, api.replace(name, &PostParams::default(), &held)).await.map(drop)
     }
 
     /// Lets a resource go when nothing is left of it where something can be done about that.
@@ -73,11 +73,11 @@ impl Upkeep {
         let api = Api::<ImagePullSecret>::all(self.client.clone());
         if has_finalizer(resource) {
             released.metadata.finalizers.get_or_insert_default().retain(|finalizer| finalizer != FINALIZER);
-            self.guarded(api.replace(name, &PostParams::default(), &released)).await?;
+            guarded(&self.leadership, api.replace(name, &PostParams::default(), &released)).await?;
         } else {
             // Nobody looks after it any more, so there is nothing to say of it.
             released.status = None;
-            self.guarded(api.replace_status(name, &PostParams::default(), &released)).await?;
+            guarded(&self.leadership, api.replace_status(name, &PostParams::default(), &released)).await?;
         }
         // There is another look when this is seen.
         Ok(Next::await_change())

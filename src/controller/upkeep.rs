@@ -13,13 +13,13 @@ use kube::runtime::events::{Event, EventType, Recorder};
 use kube::runtime::reflector::Store;
 use kube::{Api, Client, Resource as _};
 use log::{debug, info, warn};
-use tokio::time::{Instant, timeout};
+use tokio::time::Instant;
 
-use super::apply::Problem;
+use super::apply::{Problem, guarded};
 use super::credentials::Credentials;
 use super::distributions::Distribution;
 use super::engine::View;
-use super::leader::{Leadership, WRITE_PATIENCE};
+use super::leader::Leadership;
 use super::lock;
 use super::memory::{remember, remembered};
 use super::merge::{Condition, Merged, SourceState, merge};
@@ -44,7 +44,7 @@ pub struct Upkeep {
     pub(super) uninstalls: bool,
     pub(super) resources: Arc<Resources>,
     pub(super) view: Arc<Mutex<View>>,
-    leadership: Arc<Leadership>,
+    pub(super) leadership: Arc<Leadership>,
     recorder: Recorder,
     /// Resources for which copies of an earlier life of this process have been looked at.
     seeded: Mutex<HashSet<String>>,
@@ -241,7 +241,7 @@ impl Upkeep {
         written.status = Some(after);
         written.metadata.managed_fields = None;
         let api = Api::<ImagePullSecret>::all(self.client.clone());
-        self.guarded(api.replace_status(name, &PostParams::default(), &written)).await?;
+        guarded(&self.leadership, api.replace_status(name, &PostParams::default(), &written)).await?;
         *changed = true;
         if was != is {
             self.publish(resource, name, standing, &before).await;
@@ -273,23 +273,6 @@ impl Upkeep {
         };
         if let Err(error) = self.recorder.publish(&event, &resource.object_ref(&())).await {
             debug!("no Event: {error}");
-        }
-    }
-
-    /// Begins only while this replica leads, and ends before another one can.
-    pub(super) async fn guarded<T>(
-        &self,
-        write: impl Future<Output = kube::Result<T>>,
-    ) -> Result<T, Problem> {
-        if !self.leadership.holds() {
-            return Err(Problem::NotLeading);
-        }
-        match timeout(WRITE_PATIENCE, write).await {
-            Ok(answer) => Ok(answer?),
-            Err(_) => Err(Problem::Failed {
-                message: "the API server does not answer".to_owned(),
-                retry_after: None,
-            }),
         }
     }
 
