@@ -12,6 +12,9 @@ use super::credentials::KEY;
 use super::entries::{Entries, Format};
 use super::merge::{Given, Origin};
 
+/// How long the text may be: all annotations of an object together have 256 KiB.
+const LONGEST: usize = 64 * 1024;
+
 /// What a copy says of the origin of its credentials.
 #[derive(Deserialize, Serialize)]
 struct Memory {
@@ -20,15 +23,28 @@ struct Memory {
     expires: Option<String>,
 }
 
-/// What is written on a copy of its origins.
+/// What is written on a copy of its origins. Where that would be too long, nothing is said of the largest of them.
 #[must_use]
 pub fn remember(origins: &BTreeMap<String, Origin>) -> String {
     let memory = |origin: &Origin| Memory {
         registries: origin.registries.clone(),
         expires: origin.expires.map(|expires| expires.to_string()),
     };
-    let memories: BTreeMap<_, _> = origins.iter().map(|(name, origin)| (name, memory(origin))).collect();
-    serde_json::to_string(&memories).unwrap_or_default()
+    let written = |(name, origin)| {
+        let (name, memory) =
+            (serde_json::to_string(name).ok()?, serde_json::to_string(&memory(origin)).ok()?);
+        Some(format!("{name}:{memory}"))
+    };
+    let mut members: Vec<_> = origins.iter().filter_map(written).collect();
+    members.sort_by_key(String::len);
+    let mut length = "{}".len();
+    members.retain(|member| {
+        length += member.len() + ",".len();
+        length <= LONGEST
+    });
+    // The same text, whatever their lengths are.
+    members.sort_unstable();
+    format!("{{{}}}", members.join(","))
 }
 
 /// What sources gave, by the copy that holds it.
