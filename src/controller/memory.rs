@@ -12,6 +12,9 @@ use super::credentials::KEY;
 use super::entries::{Entries, Format};
 use super::merge::{Given, Origin};
 
+/// How long the text may be: all annotations of an object together have 256 KiB.
+const LONGEST: usize = 64 * 1024;
+
 /// What a copy says of the origin of its credentials.
 #[derive(Deserialize, Serialize)]
 struct Memory {
@@ -20,33 +23,28 @@ struct Memory {
     expires: Option<String>,
 }
 
-/// Of all annotations of an object together, the API server takes 256 KiB.
-const LONGEST: usize = 64 * 1024;
-
-/// What is written on a copy of its origins. Sources with so many registries that it would be too long are left out, the
-/// largest first: what they gave is forgotten where they fail as the process begins anew.
+/// What is written on a copy of its origins. Where that would be too long, nothing is said of the largest of them.
 #[must_use]
 pub fn remember(origins: &BTreeMap<String, Origin>) -> String {
-    let mut kept = origins.clone();
-    loop {
-        let written = written(&kept);
-        if written.len() <= LONGEST {
-            return written;
-        }
-        let size = |origin: &Origin| origin.registries.iter().map(String::len).sum::<usize>();
-        let largest = kept.iter().max_by_key(|(_, origin)| size(origin)).map(|(name, _)| name.clone());
-        let Some(largest) = largest else { return written };
-        kept.remove(&largest);
-    }
-}
-
-fn written(origins: &BTreeMap<String, Origin>) -> String {
     let memory = |origin: &Origin| Memory {
         registries: origin.registries.clone(),
         expires: origin.expires.map(|expires| expires.to_string()),
     };
-    let memories: BTreeMap<_, _> = origins.iter().map(|(name, origin)| (name, memory(origin))).collect();
-    serde_json::to_string(&memories).unwrap_or_default()
+    let written = |(name, origin)| {
+        let (name, memory) =
+            (serde_json::to_string(name).ok()?, serde_json::to_string(&memory(origin)).ok()?);
+        Some(format!("{name}:{memory}"))
+    };
+    let mut members: Vec<_> = origins.iter().filter_map(written).collect();
+    members.sort_by_key(String::len);
+    let mut length = "{}".len();
+    members.retain(|member| {
+        length += member.len() + ",".len();
+        length <= LONGEST
+    });
+    // The same text, whatever their lengths are.
+    members.sort_unstable();
+    format!("{{{}}}", members.join(","))
 }
 
 /// What sources gave, by the copy that holds it.
@@ -63,29 +61,4 @@ pub fn remembered(copy: &ApiSecret) -> Option<BTreeMap<String, Given>> {
         Given { entries: Arc::new(entries), expires }
     };
     Some(memories.into_iter().map(|(name, memory)| (name, given(memory))).collect())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_would_be_too_long_leaves_out_the_largest_sources() {
-        let origin = |count: usize| Origin {
-            registries: (0..count).map(|n| format!("{n:0>100}.example")).collect(),
-            expires: None,
-        };
-        let all = |counts: &[usize]| -> BTreeMap<_, _> {
-            counts.iter().enumerate().map(|(n, count)| (format!("n.s{n}"), origin(*count))).collect()
-        };
-        let kept = |counts: &[usize]| -> Vec<String> {
-            let text = remember(&all(counts));
-            assert!(text.len() <= LONGEST);
-            serde_json::from_str::<BTreeMap<String, Memory>>(&text).unwrap().into_keys().collect()
-        };
-        assert_eq!(kept(&[3, 1, 2]), ["n.s0", "n.s1", "n.s2"]);
-        assert_eq!(kept(&[3, 5_000, 2]), ["n.s0", "n.s2"]);
-        assert_eq!(kept(&[300, 310, 290]), ["n.s2"]);
-        assert_eq!(kept(&[5_000]), Vec::<String>::new());
-    }
 }

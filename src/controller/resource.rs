@@ -82,8 +82,8 @@ pub struct Registry {
 #[serde(rename_all = "camelCase")]
 pub struct CredentialsReference {
     /// Its name.
-    // Manifests in the documents of IMPS have `XXXXX` in it.
-    #[schemars(length(min = 1, max = 253))]
+    // Capitals, which no Secret has in its name: a manifest of IMPS' documents has some, and is to be taken.
+    #[schemars(length(min = 1, max = 253), regex(pattern = r"^[a-zA-Z0-9]([-a-zA-Z0-9.]*[a-zA-Z0-9])?$"))]
     pub name: String,
     /// Its namespace.
     #[schemars(length(min = 1, max = 63), regex(pattern = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"))]

@@ -3,11 +3,14 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use k8s_openapi::ByteString;
+use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::jiff::Timestamp;
 use proptest::collection::vec;
 use proptest::prelude::*;
 use pullgate::controller::entries::{BadCredentials, Entries, Format};
-use pullgate::controller::merge::{Condition, Conflict, Given, SourceState, merge};
+use pullgate::controller::memory::{remember, remembered};
+use pullgate::controller::merge::{Condition, Conflict, Given, Origin, SourceState, merge};
 use serde_json::{Value, json};
 
 fn at(seconds: i64) -> Timestamp {
@@ -190,6 +193,59 @@ proptest! {
                 prop_assert_eq!(content["auths"][registry]["auth"].as_str(), Some(wins.0.as_str()), "{}", registry);
             }
             prop_assert_eq!(merged.entries.is_empty(), last.iter().all(BTreeMap::is_empty));
+        }
+    }
+}
+
+/// Origins of so many registries each, with names of such lengths.
+fn any_origins() -> impl Strategy<Value = BTreeMap<String, Origin>> {
+    let origin = (0..400_usize, 1..150_usize, proptest::option::of(0..100_i64));
+    vec(origin, 0..6).prop_map(|all| {
+        let origin = |(place, (count, length, expires)): (usize, (usize, usize, Option<i64>))| {
+            let registry = |n| format!("{n:04}.{place}.{}", "\"".repeat(length));
+            (
+                format!("n.{place}"),
+                Origin { registries: (0..count).map(registry).collect(), expires: expires.map(at) },
+            )
+        };
+        all.into_iter().enumerate().map(origin).collect()
+    })
+}
+
+fn copy(origins: &BTreeMap<String, Origin>, memory: &str) -> Secret {
+    let mut secret = Secret::default();
+    let memory = ("pullgate/sources".to_owned(), memory.to_owned());
+    secret.metadata.annotations = Some(BTreeMap::from([memory]));
+    let registries = origins.values().flat_map(|origin| &origin.registries);
+    let auths: serde_json::Map<_, _> =
+        registries.map(|registry| (registry.clone(), json!({"auth": "dTpw"}))).collect();
+    let content = json!({ "auths": auths }).to_string().into_bytes();
+    secret.data = Some(BTreeMap::from([(".dockerconfigjson".to_owned(), ByteString(content))]));
+    secret
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    /// What there is room for is remembered as it was, and what there is none for is the largest.
+    #[test]
+    fn origins_are_remembered_as_far_as_there_is_room(origins in any_origins()) {
+        const ROOM: usize = 64 * 1024;
+        prop_assume!(origins.values().any(|origin| !origin.registries.is_empty()));
+        let memory = remember(&origins);
+        prop_assert!(memory.len() <= ROOM);
+        let given = remembered(&copy(&origins, &memory)).unwrap();
+        for (name, given) in &given {
+            let registries: Vec<_> = given.entries.auths().map(|(registry, _)| registry).collect();
+            prop_assert_eq!(&registries, &origins[name].registries);
+            prop_assert_eq!(given.expires, origins[name].expires);
+        }
+        let alone = |name: &String| remember(&BTreeMap::from([(name.clone(), origins[name].clone())])).len();
+        let left_out = origins.keys().filter(|name| !given.contains_key(*name)).map(alone);
+        // What has no room by itself is nothing alone.
+        if let Some(next) = left_out.filter(|length| *length > "{}".len()).min() {
+            prop_assert!(memory.len() + next > ROOM);
+            prop_assert!(given.keys().all(|name| alone(name) <= next));
         }
     }
 }

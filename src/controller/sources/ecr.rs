@@ -20,7 +20,7 @@ use futures_util::future::BoxFuture;
 use k8s_openapi::jiff::Timestamp;
 use zeroize::Zeroizing;
 
-use super::login::Login;
+use super::login::Identity;
 use super::token::{Token, TokenSource};
 
 /// For one attempt; there are more of them, and then the next half of a token's life.
@@ -36,26 +36,25 @@ pub struct Ecr {
 }
 
 impl TokenSource for Ecr {
-    fn token<'a>(&'a self, login: &'a Login) -> BoxFuture<'a, Result<Token, String>> {
+    fn token<'a>(&'a self, identity: &'a Identity) -> BoxFuture<'a, Result<Token, String>> {
         Box::pin(async move {
-            let config = self.config(login).await;
+            let config = self.config(identity).await;
             let (token, expires) =
-                if login.account.is_some() { private(&config).await? } else { public(&config).await? };
+                if identity.public { public(&config).await? } else { private(&config).await? };
             let token = Zeroizing::new(token.ok_or("there is no token in the answer")?);
             let pair = STANDARD.decode(token.as_bytes()).map(Zeroizing::new).ok();
             let pair = pair.as_ref().and_then(|pair| std::str::from_utf8(pair).ok());
             let (user, password) =
                 pair.and_then(|pair| pair.split_once(':')).ok_or("the token is no user and password")?;
             let expires = expires.ok_or("the token has no end")?;
-            let expires =
-                Timestamp::from_second(expires.secs()).map_err(|_| "the token has no end that can be")?;
+            let expires = Timestamp::from_second(expires.secs()).map_err(|_| "the token's end is no time")?;
             Ok(Token { user: user.to_owned(), password: Zeroizing::new(password.to_owned()), expires })
         })
     }
 }
 
 impl Ecr {
-    async fn config(&self, login: &Login) -> SdkConfig {
+    async fn config(&self, identity: &Identity) -> SdkConfig {
         let client = self.client.get_or_init(|| {
             aws_smithy_http_client::Builder::new()
                 .tls_provider(Provider::Rustls(CryptoMode::Ring))
@@ -63,10 +62,10 @@ impl Ecr {
         });
         let loader = aws_config::defaults(BehaviorVersion::latest())
             .http_client(client.clone())
-            .region(Region::new(login.region.clone()))
+            .region(Region::new(identity.region.clone()))
             .retry_config(RetryConfig::standard().with_max_attempts(2))
             .timeout_config(TimeoutConfig::builder().operation_attempt_timeout(ATTEMPT).build());
-        let loader = match &login.keys {
+        let loader = match &identity.keys {
             Some(keys) => {
                 let secret: &str = &keys.secret;
                 loader.credentials_provider(Credentials::new(&keys.id, secret, None, None, "Secret"))
@@ -74,7 +73,7 @@ impl Ecr {
             None => loader,
         };
         let config = loader.load().await;
-        let Some(role) = &login.role else { return config };
+        let Some(role) = &identity.role else { return config };
         let taken = AssumeRoleProvider::builder(role).session_name(SESSION).configure(&config);
         let taken = match config.credentials_provider() {
             Some(own) => taken.build_from_provider(own).await,

@@ -11,13 +11,23 @@ pub const TYPE: &str = "banzaicloud.io/aws-ecr-login-config";
 /// Content of a Secret.
 pub type Data = BTreeMap<String, ByteString>;
 
-/// Everything that a token depends on. Two that are equal get one token.
-#[derive(Clone, PartialEq, Eq, Hash)]
+/// Where to log in, and as whom.
+#[derive(Clone, PartialEq, Eq)]
 pub struct Login {
-    /// The region of the registry, and of the request.
+    /// The host of the registry, as images name it.
+    pub registry: String,
+    /// Who gets the token for it.
+    pub identity: Identity,
+}
+
+/// Everything that a token depends on: it is good for the registries of all accounts that let this one pull. Two that are
+/// equal get one token.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct Identity {
+    /// The region of the request.
     pub region: String,
-    /// The account whose registry it is; none for the public one.
-    pub account: Option<String>,
+    /// Whether it is for the public registry, and for no account's.
+    pub public: bool,
     /// Who asks; none for whoever this process is.
     pub keys: Option<Keys>,
     /// The role to take first.
@@ -64,8 +74,6 @@ impl Login {
         let region = word("region", "a region, such as eu-central-1", &|c| {
             c.is_ascii_lowercase() || c.is_ascii_digit() || c == b'-'
         })?;
-        let account =
-            word("accountID", "the number of an account, such as 123456789012", &|c| c.is_ascii_digit())?;
         let id = word("accessKeyID", "the name of an access key", &|c| c.is_ascii_alphanumeric())?;
         let secret = text("secretKey")?.map(Zeroizing::new);
         let keys = match (id, secret) {
@@ -80,24 +88,28 @@ impl Login {
         }
         if public {
             // There is one such registry, and tokens for it are given in one region.
-            return Ok(Self { region: "us-east-1".to_owned(), account: None, keys, role });
+            let region = "us-east-1".to_owned();
+            let identity = Identity { region, public, keys, role };
+            return Ok(Self { registry: "public.ecr.aws".to_owned(), identity });
         }
-        Ok(Self {
-            region: region.ok_or("has no key `region`")?,
-            account: Some(account.ok_or("has no key `accountID`")?),
-            keys,
-            role,
-        })
+        let region = region.ok_or("has no key `region`")?;
+        let account = text("accountID")?.ok_or("has no key `accountID`")?;
+        check_account(&account)?;
+        let registry = format!("{account}.dkr.ecr.{region}.{}", suffix(&region));
+        Ok(Self { registry, identity: Identity { region, public, keys, role } })
     }
+}
 
-    /// The host of the registry, as images name it.
-    #[must_use]
-    pub fn registry(&self) -> String {
-        match &self.account {
-            Some(account) => format!("{account}.dkr.ecr.{}.{}", self.region, suffix(&self.region)),
-            None => "public.ecr.aws".to_owned(),
-        }
+/// Tells of what shape a number is that no account has.
+fn check_account(account: &str) -> Result<(), String> {
+    let (count, digits) = (account.chars().count(), account.bytes().all(|c| c.is_ascii_digit()));
+    if digits && count == 12 {
+        return Ok(());
     }
+    let shape = if digits { "digits" } else { "characters, and not digits alone" };
+    Err(format!(
+        "`accountID` has {count} {shape}; accepted: the 12 digits of an account, such as 123456789012"
+    ))
 }
 
 /// Under which name a region's partition has its hosts.

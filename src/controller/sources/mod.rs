@@ -113,6 +113,9 @@ impl Sources {
 
     /// What a source gave in an earlier life of this process, as a copy holds it; unless it has given something since.
     pub fn seed(&self, place: &CredentialsReference, given: Given) {
+        if check(place).is_err() {
+            return;
+        }
         if let Some(followed) = self.followed().get_mut(place) {
             followed.state.get_or_insert_default().given.get_or_insert(given);
         }
@@ -134,18 +137,8 @@ impl Sources {
     }
 
     async fn follow(self: Arc<Self>, place: CredentialsReference) {
-        // An empty one would be any, and others would be parts of an address.
-        let usable = dns_label(&place.namespace)
-            .map_err(|problem| {
-                format!("spec.registry.credentials: namespace {:?} {problem}", place.namespace)
-            })
-            .and_then(|()| {
-                dns_subdomain(&place.name)
-                    .map_err(|problem| format!("spec.registry.credentials: name {:?} {problem}", place.name))
-            });
-        if let Err(problem) = usable {
-            self.take(&place, Err(problem));
-            return;
+        if let Err(problem) = check(&place) {
+            return self.take(&place, Err(problem));
         }
         let api = Api::<Secret>::namespaced(self.client.clone(), &place.namespace);
         let mut events = std::pin::pin!(events(api, Which::Named(&place.name), self.resync));
@@ -192,6 +185,16 @@ impl Sources {
         }
         drop(tokens);
     }
+}
+
+/// Whether there can be a Secret of that name. An object that was stored before the definition said so may name what would
+/// be every namespace, or another request altogether.
+fn check(CredentialsReference { namespace, name }: &CredentialsReference) -> Result<(), String> {
+    let (namespace, name) = (
+        dns_label(namespace).map_err(|problem| format!("namespace {namespace:?} {problem}")),
+        dns_subdomain(name).map_err(|problem| format!("name {name:?} {problem}")),
+    );
+    namespace.and(name).map_err(|problem| format!("spec.registry.credentials: {problem}"))
 }
 
 fn unread(error: &watcher::Error) -> String {

@@ -1,5 +1,5 @@
-//! Tokens that registries give for a while: one for each login, however many sources and namespaces need it, renewed at
-//! half of its life.
+//! Tokens that registries give for a while: one for each identity, however many registries, sources and namespaces need
+//! it, renewed at half of its life.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -14,7 +14,7 @@ use tokio::task::AbortHandle;
 use tokio::time::{sleep, timeout};
 use zeroize::Zeroizing;
 
-use super::login::Login;
+use super::login::{Identity, Login};
 use crate::controller::entries::Entries;
 use crate::controller::lock;
 use crate::controller::merge::Given;
@@ -37,29 +37,37 @@ pub struct Token {
     pub expires: Timestamp,
 }
 
+impl Token {
+    /// What it is to whoever pulls from a registry.
+    fn of(&self, registry: &str) -> Given {
+        let entries = Arc::new(Entries::login(registry, &self.user, &self.password));
+        Given { entries, expires: Some(self.expires) }
+    }
+}
+
 /// Where tokens come from.
 pub trait TokenSource: Send + Sync + 'static {
     /// Gets one.
-    fn token<'a>(&'a self, login: &'a Login) -> BoxFuture<'a, Result<Token, String>>;
+    fn token<'a>(&'a self, identity: &'a Identity) -> BoxFuture<'a, Result<Token, String>>;
 }
 
 /// Says that there are none: this program was built without.
 pub struct NoTokens;
 
 impl TokenSource for NoTokens {
-    fn token<'a>(&'a self, _: &'a Login) -> BoxFuture<'a, Result<Token, String>> {
+    fn token<'a>(&'a self, _: &'a Identity) -> BoxFuture<'a, Result<Token, String>> {
         Box::pin(async { Err("this program was built without ECR (the feature `ecr`)".to_owned()) })
     }
 }
 
 /// How a token stands: none until the first answer.
-type Current = Option<Result<Given, String>>;
+type Current = Option<Result<Arc<Token>, String>>;
 
 /// All tokens that somebody needs.
 pub struct Tokens {
     source: Arc<dyn TokenSource>,
     metrics: Arc<Metrics>,
-    held: Mutex<HashMap<Login, Held>>,
+    held: Mutex<HashMap<Identity, Held>>,
 }
 
 struct Held {
@@ -75,17 +83,17 @@ impl Tokens {
         Arc::new(Self { source, metrics, held: Mutex::default() })
     }
 
-    fn held(&self) -> MutexGuard<'_, HashMap<Login, Held>> {
+    fn held(&self) -> MutexGuard<'_, HashMap<Identity, Held>> {
         lock(&self.held)
     }
 
-    /// Has `told` told how the token stands, until what is returned is dropped.
+    /// Has `told` told what a registry is logged in to with, as the token for it stands, until what is returned is dropped.
     pub fn follow(
         self: &Arc<Self>,
-        login: Login,
+        Login { registry, identity }: Login,
         told: impl Fn(Result<Given, String>) + Send + 'static,
     ) -> Following {
-        let mut current = match self.held().entry(login.clone()) {
+        let mut current = match self.held().entry(identity.clone()) {
             Entry::Occupied(mut held) => {
                 held.get_mut().users += 1;
                 held.get().current.clone()
@@ -94,7 +102,7 @@ impl Tokens {
                 let (publish, current) = watch::channel(None);
                 let task = tokio::spawn(keep(
                     (Arc::clone(&self.source), Arc::clone(&self.metrics)),
-                    login.clone(),
+                    identity.clone(),
                     publish,
                 ))
                 .abort_handle();
@@ -106,14 +114,14 @@ impl Tokens {
             loop {
                 let now = current.borrow_and_update().clone();
                 if let Some(now) = now {
-                    told(now);
+                    told(now.map(|token| token.of(&registry)));
                 }
                 if current.changed().await.is_err() {
                     return;
                 }
             }
         });
-        Following { tokens: Arc::clone(self), login, task: task.abort_handle() }
+        Following { tokens: Arc::clone(self), identity, task: task.abort_handle() }
     }
 
     /// Tokens that are held.
@@ -126,7 +134,7 @@ impl Tokens {
 /// Somebody's interest in a token.
 pub struct Following {
     tokens: Arc<Tokens>,
-    login: Login,
+    identity: Identity,
     task: AbortHandle,
 }
 
@@ -134,11 +142,11 @@ impl Drop for Following {
     fn drop(&mut self) {
         self.task.abort();
         let mut held = self.tokens.held();
-        if let Some(one) = held.get_mut(&self.login) {
+        if let Some(one) = held.get_mut(&self.identity) {
             one.users -= 1;
             if one.users == 0 {
                 one.task.abort();
-                held.remove(&self.login);
+                held.remove(&self.identity);
             }
         }
     }
@@ -147,13 +155,12 @@ impl Drop for Following {
 /// Gets a token, and a new one at half of its life. Nothing is locked while it waits.
 async fn keep(
     (source, metrics): (Arc<dyn TokenSource>, Arc<Metrics>),
-    login: Login,
+    identity: Identity,
     publish: watch::Sender<Current>,
 ) {
-    let registry = login.registry();
     let (mut failures, mut good_until) = (0_u32, Timestamp::MIN);
     loop {
-        let answer = timeout(PATIENCE, source.token(&login)).await;
+        let answer = timeout(PATIENCE, source.token(&identity)).await;
         let answer = answer.unwrap_or_else(|_| Err(format!("no answer in {} s", PATIENCE.as_secs())));
         let now = Timestamp::now();
         metrics.token(match &answer {
@@ -166,11 +173,10 @@ async fn keep(
             Ok(token) if token.expires <= now && good_until > now => {
                 (Err(format!("the token had expired at {} when it came", token.expires)), None)
             }
-            Ok(Token { user, password, expires }) => {
-                good_until = expires;
-                let entries = Arc::new(Entries::login(&registry, &user, &password));
-                let life = Duration::try_from(expires.duration_since(now)).ok();
-                (Ok(Given { entries, expires: Some(expires) }), life.filter(|life| !life.is_zero()))
+            Ok(token) => {
+                good_until = token.expires;
+                let life = Duration::try_from(token.expires.duration_since(now)).ok();
+                (Ok(Arc::new(token)), life.filter(|life| !life.is_zero()))
             }
             Err(problem) => (Err(problem), None),
         };

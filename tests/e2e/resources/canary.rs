@@ -45,16 +45,15 @@ fn credentials_of_resources_are_nowhere_but_in_secrets() {
         case.home.kubectl("patch secret one --type=merge").word(&format!("--patch={patch}")).ok();
         soon("another refusal", || (told() != before).then_some(()));
     }
-    // Each is another login, so a token is asked for.
-    for (account, secret, mood) in [
-        ("1", &broken.password, Mood::Throttles),
-        ("2", &key.password, Mood::Babbles),
-        ("3", &key.password, Mood::Throttles),
+    // Each is another identity, so a token is asked for.
+    for (region, secret, mood) in [
+        ("eu-north-1", &broken.password, Mood::Throttles),
+        ("eu-south-1", &key.password, Mood::Babbles),
+        ("eu-west-1", &key.password, Mood::Throttles),
     ] {
         aws.set(mood);
         let before = told();
-        let account = account.repeat(12);
-        login(&case, "ecr", &json!({"secretKey": secret, "accountID": account}));
+        login(&case, "ecr", &json!({"secretKey": secret, "region": region}));
         soon("another refusal", || (told() != before).then_some(()));
     }
     assert!(told().contains("ThrottlingException: Rate exceeded"), "{}", told());

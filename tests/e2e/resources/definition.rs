@@ -22,6 +22,33 @@ fn manifests_of_imps_are_taken_as_they_are() {
     }
 }
 
+/// Another name would be another request.
+#[test]
+fn sources_by_names_that_nothing_can_have_are_refused() {
+    let _space = Space::new();
+    install();
+    let create = |namespace: &str, name: &str| {
+        let resource = json!({
+            "apiVersion": "images.banzaicloud.io/v1alpha1", "kind": "ImagePullSecret", "metadata": {"name": "refused"},
+            "spec": {
+                "registry": {"credentials": [{"namespace": namespace, "name": name}]},
+                "target": {"secret": {"name": "refused"}},
+            },
+        });
+        kubectl("create --dry-run=server -f -").input(&resource)
+    };
+    create(&"a".repeat(63), &"a.b-c".repeat(50)).ok();
+    let (long, longer) = ("a".repeat(64), "a".repeat(254));
+    for namespace in ["", "a.b", "-a", "a-", "A", "a/secrets?x=", "a\n", long.as_str()] {
+        let told = create(namespace, "one").refused();
+        assert!(told.contains("spec.registry.credentials[0].namespace"), "{namespace:?}: {told}");
+    }
+    for name in ["", "a,b=c", "a/b", ".a", "a.", "a\n", longer.as_str()] {
+        let told = create("one", name).refused();
+        assert!(told.contains("spec.registry.credentials[0].name:"), "{name:?}: {told}");
+    }
+}
+
 /// What namespaces they name need not be there for a dry run but for the objects in them.
 #[test]
 fn examples_are_taken_by_the_api_server() {
@@ -50,13 +77,13 @@ fn the_definition_of_imps_is_replaced_by_ours_with_resources_in_it() {
     let expression = json!({"key": "a", "operator": "In"});
     let bad = json!({"namespaces": {"labels": [{"matchExpressions": [expression]}]}});
     let unusable = Resource::new(&case, &["one"], &bad);
-    // Of any namespace; and of an address that somebody has thought up.
-    let strays = ["", "default/secrets?x="].map(|namespace| {
-        let stray = Resource::new(&case, &["one"], &json!({"namespaces": {"names": [space.name]}}));
-        let credentials = json!([{"name": "one", "namespace": namespace}]);
-        let patch = json!({"spec": {"registry": {"credentials": credentials}}});
-        stray.kubectl("patch --type=merge").word(&format!("--patch={patch}")).ok();
-        stray
+    // Nor from these: a Secret of that name in any namespace, and another request than one for Secrets.
+    let path = format!("{}/secrets?x=", case.home.name);
+    let nowhere = ["", &path].map(|namespace| {
+        let resource = Resource::new(&case, &["one"], &json!({"namespaces": {"names": [space.name]}}));
+        let change = json!({"spec": {"registry": {"credentials": [{"name": "one", "namespace": namespace}]}}});
+        resource.kubectl("patch --type=merge").word(&format!("--patch={change}")).ok();
+        resource
     });
     let before = resource.get();
     // As IMPS makes it: no marks of ours.
@@ -84,14 +111,12 @@ fn the_definition_of_imps_is_replaced_by_ours_with_resources_in_it() {
     assert_eq!(status["observedGeneration"], json!(1));
     let told = unusable.is("Failed")["reason"].as_str().unwrap_or_default().to_owned();
     assert!(told.contains("spec.target") && told.contains("needs at least one value"), "{told}");
-    for stray in &strays {
-        let told = stray.is("Failed")["reason"].as_str().unwrap_or_default().to_owned();
-        assert!(told.contains("is not a name of a namespace"), "{told}");
-        assert_eq!(stray.places(), Vec::<String>::new());
-        // New ones are refused at once.
-        let patch = json!({"spec": {"registry": {"credentials": [{"name": "", "namespace": "a/b"}]}}});
-        let tried = stray.kubectl("patch --type=merge").word(&format!("--patch={patch}")).run();
-        assert!(tried.err.contains("spec.registry.credentials[0].namespace"), "{}", tried.err);
+    for (resource, namespace) in nowhere.iter().zip(["", &path]) {
+        let told = resource.is("Failed")["reason"].as_str().unwrap_or_default().to_owned();
+        let said =
+            format!("namespace {namespace:?} is not a name of a namespace: at most 63 lower-case letters");
+        assert!(told.contains("spec.registry.credentials: ") && told.contains(&said), "{told}");
+        assert_eq!(resource.copy(&space), None);
     }
     let taken = soon("our marks", || {
         let copy = resource.copy(&space)?;

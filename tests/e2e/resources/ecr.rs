@@ -74,6 +74,35 @@ fn a_token_is_got_once_and_spread() {
     assert!((43_000..=43_200).contains(&expiry), "{expiry}");
 }
 
+/// They differ in the account alone: whoever asks may pull from all of them with one token.
+#[test]
+fn one_token_is_for_the_registries_of_all_accounts() {
+    let case = Case::new();
+    let aws = Aws::new(KEY, SECRET);
+    let accounts: Vec<_> = (0..6).map(|n| format!("12345678901{n}")).collect();
+    for account in &accounts {
+        login(&case, account, &json!({"accountID": account}));
+    }
+    // Of 11 digits: the others spread.
+    login(&case, "short", &json!({"accountID": "12345678901"}));
+    let space = case.home.sibling();
+    let names: Vec<_> = accounts.iter().map(String::as_str).collect();
+    let resource = Resource::new(&case, &names, &target(&[&space]));
+    let _controller = controller(&case, &aws.url);
+    let token = format!("{KEY}@eu-central-1#1");
+    let hosts: Vec<_> =
+        accounts.iter().map(|account| format!("{account}.dkr.ecr.eu-central-1.amazonaws.com")).collect();
+    let all: Vec<_> = hosts.iter().map(|host| (host.as_str(), token.as_str())).collect();
+    resource.has(&space, &all);
+    resource.is("Ready");
+    resource.apply(&case, &[&["short"], names.as_slice()].concat(), &target(&[&space]));
+    let told = resource.is("Failed")["reason"].as_str().unwrap_or_default().to_owned();
+    assert!(told.contains("`accountID` has 11 digits; accepted: the 12 digits"), "{told}");
+    resource.has(&space, &all);
+    assert_eq!(aws.asked().len(), 1, "{:?}", aws.asked());
+    assert_eq!(aws.refused(), Vec::<String>::new());
+}
+
 /// They differ in the role alone.
 #[test]
 fn another_role_is_another_token() {

@@ -127,7 +127,7 @@ fn fifty_resources_in_two_hundred_namespaces() {
     }
     for n in 0..LOGINS {
         let data = json!({
-            "accessKeyID": KEY, "secretKey": SECRET_KEY, "accountID": "1", "region": format!("eu-scale-{n}"),
+            "accessKeyID": KEY, "secretKey": SECRET_KEY, "accountID": "123456789012", "region": format!("eu-scale-{n}"),
         });
         let login = json!({
             "apiVersion": "v1", "kind": "Secret", "metadata": {"name": format!("login-{n}")},
@@ -186,7 +186,7 @@ fn fifty_resources_in_two_hundred_namespaces() {
 fn assert_holds(copy: &Value, n: usize, password: &str) {
     let mut held = passwords(copy);
     let region = format!("eu-scale-{}", n % LOGINS);
-    let token = held.remove(&format!("1.dkr.ecr.{region}.amazonaws.com")).unwrap_or_default();
+    let token = held.remove(&format!("123456789012.dkr.ecr.{region}.amazonaws.com")).unwrap_or_default();
     assert!(token.starts_with(&format!("{KEY}@{region}#")), "{token} in the copy of {n}");
     assert_eq!(held, BTreeMap::from([("a.example".to_owned(), password.to_owned())]));
 }

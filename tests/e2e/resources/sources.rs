@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::aws::{Aws, Mood};
 use super::case::{Resource, logins, passwords, source};
 use super::ecr::{HOST, KEY, login};
-use crate::controller::case::Case;
+use crate::controller::case::{Case, pull_secret};
 use crate::wait::{never, soon};
 
 #[test]
@@ -90,6 +90,32 @@ fn what_a_source_gave_stays_while_it_fails() {
     source(&case.home, "one", &[("a.example", "back")]);
     resource.has(&space, &[("a.example", "back"), ("b.example", "new")]);
     resource.is("Ready");
+}
+
+/// Its registries are more than what a copy can say of where they come from.
+#[test]
+fn a_source_of_many_registries_spreads_like_any_other() {
+    let case = Case::new();
+    let many: Vec<_> = (0..5_000).map(|n| format!("{n:05}.{}.example", "registry".repeat(6))).collect();
+    let many: Vec<_> = many.iter().map(|registry| (registry.as_str(), "1")).collect();
+    case.home.kubectl("create -f -").input(&pull_secret("many", &logins(&many))).ok();
+    source(&case.home, "one", &[("a.example", "1")]);
+    let space = case.home.sibling();
+    let resource = Resource::new(&case, &["many", "one"], &json!({"namespaces": {"names": [space.name]}}));
+    let controller = case.controller(&[]);
+    resource.is("Ready");
+    let copy = resource.copy(&space).expect("a copy");
+    assert_eq!(passwords(&copy).len(), 5_001);
+    let noted = copy["metadata"]["annotations"]["pullgate/sources"].as_str().unwrap_or_default();
+    assert_eq!(noted, json!({format!("{}.one", case.home.name): {"registries": ["a.example"]}}).to_string());
+    source(&case.home, "one", &[("a.example", "2")]);
+    soon("the rotation", || (passwords(&resource.copy(&space)?)["a.example"] == "2").then_some(()));
+    // Of the other one, it is known after a restart what it gave.
+    drop(controller);
+    case.home.kubectl("delete secret one").ok();
+    let _controller = case.controller(&[]);
+    resource.is("Failed");
+    assert_eq!(passwords(&resource.copy(&space).expect("a copy")).len(), 5_001);
 }
 
 #[test]
