@@ -81,7 +81,8 @@ fn the_definition_of_imps_is_replaced_by_ours_with_resources_in_it() {
     let path = format!("{}/secrets?x=", case.home.name);
     let nowhere = ["", &path].map(|namespace| {
         let resource = Resource::new(&case, &["one"], &json!({"namespaces": {"names": [space.name]}}));
-        let change = json!({"spec": {"registry": {"credentials": [{"name": "one", "namespace": namespace}]}}});
+        let change =
+            json!({"spec": {"registry": {"credentials": [{"name": "one", "namespace": namespace}]}}});
         resource.kubectl("patch --type=merge").word(&format!("--patch={change}")).ok();
         resource
     });

@@ -8,6 +8,7 @@ mod ecr;
 mod life;
 mod moto;
 mod refresher;
+mod refusals;
 mod rights;
 mod scale;
 mod selection;
