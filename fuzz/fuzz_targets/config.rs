@@ -42,8 +42,8 @@ fuzz_mutator!(|data: &mut [u8], size: usize, max_size: usize, seed: u32| {
 fn are_named(errors: &[ConfigError], known: &Known) {
     assert!(!errors.is_empty());
     for error in errors {
-        assert!(known.find(error.variable).is_some(), "{error:?} names no variable");
-        assert!(error.to_string().starts_with(error.variable), "{error}");
+        assert!(known.find(&error.variable).is_some(), "{error:?} names no variable");
+        assert!(error.to_string().starts_with(&error.variable), "{error}");
         assert!(!error.problem.is_empty(), "{error:?} says nothing");
     }
 }

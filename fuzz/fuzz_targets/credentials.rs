@@ -40,7 +40,11 @@ fn read(selector: u8, content: &[u8]) -> Option<Given> {
     let was: Value = serde_json::from_slice(content).expect("JSON");
     // Of a key that stands twice, the later one counts; it is not looked at here.
     if !shape.repeats_anywhere() {
-        let was = if format == Format::Config { was } else { Value::from(Map::from_iter([("auths".to_owned(), was)])) };
+        let was = if format == Format::Config {
+            was
+        } else {
+            Value::from(Map::from_iter([("auths".to_owned(), was)]))
+        };
         keeps(&is, &was);
     }
     // Expires at 0 (with 0 being now), later, or never.
@@ -89,7 +93,9 @@ fn is_merged(bytes: usize, sources: &[Given]) {
     let content: Vec<_> = merged.entries.auths().collect();
     let is_good = |given: &&Given| given.expires.is_none_or(|expires| expires > now);
     let offers = |registry: &str| {
-        let of = |given: &Given| given.entries.auths().find(|(name, _)| *name == registry).map(|(_, entry)| entry.digest());
+        let of = |given: &Given| {
+            given.entries.auths().find(|(name, _)| *name == registry).map(|(_, entry)| entry.digest())
+        };
         let good = sources.iter().filter(is_good).filter_map(of).next_back();
         good.or_else(|| sources.iter().filter_map(of).next_back())
     };
