@@ -41,6 +41,19 @@ pub enum Problem {
 /// What the API server says of a JSON Patch whose `test` fails, here that of the version.
 const TEST_FAILED: &str = "the server rejected our request due to an error in our request";
 
+/// So many conflicts in a row are none: the watches would have told long ago. A namespace that is missing looks like one.
+pub(super) const CONFLICTS: u32 = 5;
+
+/// What a look came to, as metrics name it: whether it changed anything, or what kept it from being done.
+pub(super) const fn outcome(looked: Result<bool, &Problem>) -> &'static str {
+    match looked {
+        Ok(true) => "changed",
+        Ok(false) => "unchanged",
+        Err(Problem::Conflict(_) | Problem::NotLeading) => "conflict",
+        Err(Problem::Failed { .. }) => "error",
+    }
+}
+
 impl From<kube::Error> for Problem {
     fn from(error: kube::Error) -> Self {
         let message = said(&error);

@@ -15,7 +15,7 @@ use log::{Level, log, warn};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::apply::Problem;
+use super::apply::{CONFLICTS, Problem};
 use super::leader::Leadership;
 use super::lock;
 use super::metrics::{Counts, Metrics};
@@ -32,9 +32,6 @@ use crate::http_server::Probed;
 pub const OPT_OUT: &str = "k8s.titansoft.com/imagepullsecret-patcher-exclude";
 /// After a failure, at first and at most.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(250), Duration::from_mins(1));
-
-/// So many conflicts in a row are none: the watches would have told long ago. A policy's refusal has the status of one.
-const CONFLICTS: u32 = 5;
 
 /// A namespace as it is watched: without what is of no use here.
 pub type Watching = PartialObjectMeta<Namespace>;

@@ -10,7 +10,7 @@ use kube::runtime::controller::Action as Next;
 use log::info;
 use tokio::time::Instant;
 
-use super::apply::{Problem, Writer, Written};
+use super::apply::{Problem, Writer, Written, outcome};
 use super::copies::Readers;
 use super::distributions::Distribution;
 use super::engine::{Engine, Kind, Watching};
@@ -19,7 +19,6 @@ use super::outcomes::Outcome;
 use super::plan::{self, Action, Owner, Wanted, plan};
 use super::report::{account_place, fight_place, secret_place};
 use super::resource::CredentialsReference;
-use super::settings;
 use super::view::{of_account, of_secret};
 use super::works::Work;
 use crate::names::Names;
@@ -53,7 +52,6 @@ impl Engine {
             self.view().accounts.of(name).flat_map(|(_, account)| account.notes.names.clone()).collect();
         let taken = taken.map(|task| task.wanted.secret.as_str());
         let works = self.resources.works(namespace, taken, &noted);
-        let stays = self.settings.task != settings::Task::Uninstall;
         let of_resources = works.into_iter().map(|Work { distribution, secret, selected, renamed }| Task {
             wanted: Wanted {
                 secret,
@@ -63,8 +61,8 @@ impl Engine {
                 recreate: self.settings.recreate,
             },
             copy_of: Some(distribution),
-            selected: selected && stays,
-            renamed: renamed && stays,
+            selected,
+            renamed,
         });
         settings.into_iter().chain(of_resources).collect()
     }
@@ -94,12 +92,7 @@ impl Engine {
         let began = Instant::now();
         let name = namespace.metadata.name.clone().unwrap_or_default();
         let result = self.carry_out(&name, &namespace).await;
-        let outcome = match &result {
-            Ok((0, _)) => "unchanged",
-            Ok(_) => "changed",
-            Err(Problem::Conflict(_) | Problem::NotLeading) => "conflict",
-            Err(Problem::Failed { .. }) => "error",
-        };
+        let outcome = outcome(result.as_ref().map(|(writes, _)| *writes > 0));
         self.metrics.reconciled(outcome, began.elapsed());
         let (_, wait) = result?;
         lock(&self.failures).remove(&name);

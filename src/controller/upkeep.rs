@@ -15,7 +15,7 @@ use kube::{Api, Client, Resource as _};
 use log::{debug, info, warn};
 use tokio::time::Instant;
 
-use super::apply::{Problem, guarded};
+use super::apply::{Problem, guarded, outcome};
 use super::credentials::Credentials;
 use super::distributions::Distribution;
 use super::engine::View;
@@ -85,12 +85,7 @@ impl Upkeep {
         if looked.is_ok() && self.resources.is_ready() {
             lock(&self.looked).extend(resource.meta().uid.clone());
         }
-        self.resources.metrics.resource_reconciled(match &looked {
-            Ok(_) if changed => "changed",
-            Ok(_) => "unchanged",
-            Err(Problem::Conflict(_) | Problem::NotLeading) => "conflict",
-            Err(Problem::Failed { .. }) => "error",
-        });
+        self.resources.metrics.resource_reconciled(outcome(looked.as_ref().map(|_| changed)));
         looked
     }
 

@@ -20,7 +20,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::api_server::{config, no_client};
 use crate::config::Logging;
-use crate::controller::apply::{Problem, Writer, Written};
+use crate::controller::apply::{CONFLICTS, Problem, Writer, Written, outcome};
 use crate::controller::copies::{Copy, Marks, Readers, of_copy};
 use crate::controller::credentials::Credentials;
 use crate::controller::leader::Leadership;
@@ -41,9 +41,6 @@ use crate::names::Names;
 
 /// Between attempts to write, at first and at most.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(250), Duration::from_mins(1));
-
-/// So many conflicts in a row are none: the watch would have told long ago. A namespace that is missing looks like one.
-const CONFLICTS: u32 = 5;
 
 /// What is to be refreshed.
 pub struct Settings {
@@ -161,13 +158,7 @@ impl Refresher {
         while let Some(states) = self.states() {
             let began = Instant::now();
             let result = self.attempt(states).await;
-            let outcome = match &result {
-                Ok(0) => "unchanged",
-                Ok(_) => "changed",
-                Err(Problem::Conflict(_) | Problem::NotLeading) => "conflict",
-                Err(Problem::Failed { .. }) => "error",
-            };
-            self.metrics.reconciled(outcome, began.elapsed());
+            self.metrics.reconciled(outcome(result.as_ref().map(|writes| *writes > 0)), began.elapsed());
             let Err(problem) = result else { break };
             failures = failures.saturating_add(1);
             let CredentialsReference { name, namespace } = &self.settings.target;
