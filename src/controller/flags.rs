@@ -110,6 +110,46 @@ pub const FLAGS: &[Flag] = &[
         "PERIODIC_RECONCILE_INTERVAL",
         "What -loop-duration is, in seconds and without a unit",
     ),
+    switch("pull-secrets", "PULL_SECRETS", "Look after pull secrets [default: true]"),
+    flag(
+        "certificates",
+        "CERTIFICATES",
+        "Look after the webhook's certificate: off, self-managed or csr [default: off]",
+    ),
+    flag("certificates-namespace", "CERTIFICATES_NAMESPACE", "Where that is [default: that of the Pod]"),
+    flag("certificates-service", "CERTIFICATES_SERVICE", "Service of the webhook [default: pullgate]"),
+    flag("certificates-secret", "CERTIFICATES_SECRET", "Secret with what it serves [default: pullgate-tls]"),
+    flag(
+        "certificates-ca-secret",
+        "CERTIFICATES_CA_SECRET",
+        "Secret with the authority and its key [default: pullgate-ca]",
+    ),
+    flag(
+        "certificates-configuration",
+        "CERTIFICATES_CONFIGURATION",
+        "MutatingWebhookConfiguration that trusts it [default: pullgate]",
+    ),
+    flag(
+        "certificates-validity",
+        "CERTIFICATES_VALIDITY",
+        "How long a certificate is valid [default: 2160h]",
+    ),
+    flag(
+        "certificates-ca-validity",
+        "CERTIFICATES_CA_VALIDITY",
+        "How long a self-managed authority is [default: 26280h]",
+    ),
+    flag(
+        "certificates-overlap",
+        "CERTIFICATES_OVERLAP",
+        "How long an authority stays trusted beside the one that replaced it [default: 24h]",
+    ),
+    flag("certificates-signer-name", "CERTIFICATES_SIGNER_NAME", "For csr: who signs, example.com/webhooks"),
+    flag(
+        "certificates-ca-file",
+        "CERTIFICATES_CA_FILE",
+        "For csr: that signer's authority [default: that of the API server, as Pods have it]",
+    ),
     flag("log-level", "LOG_LEVEL", "trace, debug, info, warn, error or fatal [default: info]")
         .also(&["log.level"]),
     switch("debug", "CONFIG_DEBUG", "Log more"),

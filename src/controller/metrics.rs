@@ -56,6 +56,25 @@ struct State {
     state: &'static str,
 }
 
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Named {
+    certificate: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Issuer {
+    issuer: &'static str,
+}
+
+/// Certificates that are looked after.
+#[derive(Clone, Copy, Debug)]
+pub enum CertificateOf {
+    /// What the webhook serves.
+    Serving,
+    /// Who signs that.
+    Authority,
+}
+
 /// How many namespaces are in which state.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Counts {
@@ -83,6 +102,8 @@ pub struct Metrics {
     expiry: Family<Of, Gauge>,
     /// When credentials expire, by resource and registry.
     ends: Mutex<HashMap<String, Vec<(String, Timestamp)>>>,
+    certificates: Family<Named, Gauge>,
+    certificates_in_order: Family<Issuer, Gauge>,
     leader: Gauge,
     source: Gauge,
     synchronized: Gauge<f64, AtomicU64>,
@@ -103,6 +124,8 @@ impl Default for Metrics {
             tokens: Family::default(),
             expiry: Family::default(),
             ends: Mutex::default(),
+            certificates: Family::default(),
+            certificates_in_order: Family::default(),
             leader: Gauge::default(),
             source: Gauge::default(),
             synchronized: Gauge::default(),
@@ -133,6 +156,16 @@ impl Default for Metrics {
             "credentials_expiry_seconds",
             "Until the first credentials for a registry expire; less than 0 when they have",
             metrics.expiry.clone(),
+        );
+        registry.register(
+            "certificate_expiration_timestamp_seconds",
+            "When the webhook's certificate and its authority expire, where the controller looks after them",
+            metrics.certificates.clone(),
+        );
+        registry.register(
+            "certificates_in_order",
+            "1 while the webhook's certificate is as it should be, where the controller looks after it",
+            metrics.certificates_in_order.clone(),
         );
         registry.register("leader", "1 while this replica acts", metrics.leader.clone());
         registry.register("source_usable", "1 while the source can be read and used", metrics.source.clone());
@@ -208,6 +241,23 @@ impl Metrics {
         self.writes.get_or_create(&Action { action }).inc();
         let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
         self.synchronized.set(now.as_secs_f64());
+    }
+
+    /// Notes when a certificate that is looked after expires (seconds since 1970), where there is one.
+    pub fn certificate_expires(&self, which: CertificateOf, at: Option<i64>) {
+        let certificate = match which {
+            CertificateOf::Serving => "serving",
+            CertificateOf::Authority => "authority",
+        };
+        match at {
+            Some(at) => drop(self.certificates.get_or_create(&Named { certificate }).set(at)),
+            None => drop(self.certificates.remove(&Named { certificate })),
+        }
+    }
+
+    /// Notes whether all of it is as it should be.
+    pub fn certificates_in_order(&self, issuer: &'static str, they_are: bool) {
+        self.certificates_in_order.get_or_create(&Issuer { issuer }).set(they_are.into());
     }
 
     /// Counts a repair that is put off.

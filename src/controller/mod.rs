@@ -1,6 +1,7 @@
 //! Pull secrets in namespaces and on their ServiceAccounts.
 
 pub mod apply;
+pub mod certificates;
 pub mod copies;
 pub mod crd;
 pub mod credentials;
@@ -17,6 +18,7 @@ mod namespace;
 pub mod outcomes;
 pub mod plan;
 pub mod pods;
+pub mod process;
 pub mod refresher;
 mod release;
 pub mod repeats;

@@ -7,7 +7,6 @@
 //! ```
 
 use std::convert::Infallible;
-use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,20 +14,17 @@ use futures_util::stream::{self, select, select_all};
 use futures_util::{FutureExt as _, Stream, StreamExt as _, future};
 use k8s_openapi::api::core::v1::Secret as ApiSecret;
 use kube::Api;
-use kube::client::ClientBuilder;
 use kube::runtime::controller::{Config as ControllerConfig, applier};
-use kube::runtime::events::{Recorder, Reporter};
 use kube::runtime::reflector::{self, ObjectRef};
 use kube::runtime::watcher;
-use log::{info, warn};
-use ring::rand::{SecureRandom as _, SystemRandom};
+use log::warn;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{interval, sleep, timeout};
 
 use super::apply::Problem;
 use super::engine::{Engine, Watching};
-use super::leader::{Candidate, Leadership, WRITE_PATIENCE};
-use super::metrics::Metrics;
+use super::leader::WRITE_PATIENCE;
+use super::process::{ControllerError, Process, health_server};
 use super::report::Reports;
 use super::resource::CredentialsReference;
 use super::resources::Resources;
@@ -41,8 +37,6 @@ use super::watches::{Which, events};
 use super::watching::{
     watch_accounts, watch_copies, watch_namespaces, watch_pods, watch_resources, watch_secrets,
 };
-use crate::api_server::{ClientError, config, no_client};
-use crate::http_server::{BindError, Probed, bind, health};
 
 /// Namespaces that are worked on at the same time.
 const CONCURRENCY: u16 = 16;
@@ -50,31 +44,6 @@ const CONCURRENCY: u16 = 16;
 const PATIENCE: Duration = Duration::from_mins(2);
 /// How often a task that ends tries a namespace.
 const ATTEMPTS: u32 = 8;
-
-/// Why the controller ended.
-#[derive(Debug, thiserror::Error)]
-pub enum ControllerError {
-    /// There is no way to the API server.
-    #[error(transparent)]
-    NoClient(#[from] ClientError),
-    /// There is no port.
-    #[error(transparent)]
-    Bind(#[from] BindError),
-    /// The server of health and metrics ended by itself.
-    #[error("the server of health and metrics failed: {0}")]
-    Health(#[from] io::Error),
-    /// A task that ends could not begin.
-    #[error("nothing was done: {0}")]
-    NotBegun(String),
-    /// A task that ends was not done everywhere.
-    #[error("{failed} of {all} namespaces are not as wanted: see above")]
-    Incomplete {
-        /// How many.
-        failed: usize,
-        /// Of how many.
-        all: usize,
-    },
-}
 
 /// Does what the settings say until that is done or `stop` comes.
 ///
@@ -84,23 +53,35 @@ pub async fn run(
     mut settings: Settings,
     stop: impl Future<Output = ()> + Send + Sync + 'static,
 ) -> Result<(), ControllerError> {
-    let config = config(settings.kubeconfig.as_deref()).await?;
-    let own_namespace = config.default_namespace.clone();
-    let metrics = Arc::new(Metrics::default());
-    let client = ClientBuilder::try_from(config).map_err(|error| no_client(&error))?;
-    let client = client.with_layer(&metrics.counting()).build();
-    let identity = identity();
-    let reporter =
-        Reporter { controller: "pullgate-controller".to_owned(), instance: Some(identity.clone()) };
-    let recorder = Recorder::new(client.clone(), reporter);
-
-    let lease_namespace = settings.lease_namespace.as_deref().unwrap_or(&own_namespace);
-    let mut candidate =
-        settings.lease.as_ref().map(|lease| Candidate::new(client.clone(), lease_namespace, lease, identity));
-    let leadership = Arc::new(if candidate.is_some() { Leadership::elected() } else { Leadership::alone() });
+    let process = Process::begin(&settings).await?;
+    let keeper = settings.certificates.take().filter(|_| settings.task == Task::Keep);
+    let keeper = keeper.map(|certificates| Arc::new(process.keeper(certificates)));
+    let keeping = {
+        let keeper = keeper.clone();
+        async move {
+            match keeper {
+                Some(keeper) => keeper.run().await,
+                None => future::pending().await,
+            }
+        }
+    };
+    if let Some(keeper) = keeper.filter(|_| !settings.pull_secrets) {
+        let health = settings.health_port.map(|port| health_server(keeper, port)).transpose()?;
+        let work = async {
+            tokio::select! {
+                () = keeping => {}
+                () = stop => {}
+            }
+            Ok(())
+        };
+        return process.during(health, work).await;
+    }
+    let (client, metrics, leadership) =
+        (process.client.clone(), Arc::clone(&process.metrics), Arc::clone(&process.leadership));
+    let recorder = process.recorder();
 
     let (publish, current) = watch::channel(Current::default());
-    let origin = origin(&settings, &own_namespace);
+    let origin = origin(&settings, &process.namespace);
     let source = Source {
         object: settings.source.object.clone(),
         local: std::mem::replace(&mut settings.source.local, Local::None),
@@ -138,8 +119,7 @@ pub async fn run(
         metrics,
     ));
     let health = engine.settings.health_port.filter(|_| engine.settings.task == Task::Keep);
-    let health = health.map(|port| bind(port, "HEALTH_PORT")).transpose()?;
-    let health = health.map(|listener| health_server(&engine, listener)).transpose()?;
+    let health = health.map(|port| health_server(Arc::clone(&engine) as _, port)).transpose()?;
 
     let watching = future::join4(
         watch_secrets(&engine, &touch),
@@ -149,18 +129,6 @@ pub async fn run(
     );
     let namespaces = watch_namespaces(&engine, writer);
     let looking_after = look_after(&engine, &upkeep, resource_writer, (touched_resources, changed_sources));
-    let election = async {
-        match &mut candidate {
-            Some(candidate) => candidate.run(&leadership).await,
-            None => future::pending().await,
-        }
-    };
-    let served = async {
-        match health {
-            Some(server) => server.await,
-            None => future::pending().await,
-        }
-    };
     let work = async {
         if engine.settings.task == Task::Keep {
             keep(&engine, namespaces, touched, stop).await;
@@ -172,19 +140,13 @@ pub async fn run(
             () = stop => Err(ControllerError::NotBegun("stopped".to_owned())),
         }
     };
-    let ended = tokio::select! {
-        ended = work => ended,
-        ended = served => ended.map_err(ControllerError::Health),
-        _ = future::join4(watching, following, election, looking_after) => Ok(()),
-    };
-    if let Some(candidate) = candidate {
-        match timeout(Duration::from_secs(2), candidate.release(&leadership)).await {
-            Ok(Ok(true)) => info!("the Lease is given away"),
-            Ok(Ok(false)) => {}
-            _ => warn!("the Lease is not given away: the next replica has to wait for its end"),
+    let all = async {
+        tokio::select! {
+            ended = work => ended,
+            _ = future::join4(watching, following, keeping, looking_after) => Ok(()),
         }
-    }
-    ended
+    };
+    process.during(health, all).await
 }
 
 /// What of the source tells whether a Secret is the source itself.
@@ -197,23 +159,6 @@ fn origin(settings: &Settings, own_namespace: &str) -> Origin {
         local: !matches!(local, Local::None),
         mounted: may_be_mounted.then(|| own_namespace.to_owned()),
     }
-}
-
-fn health_server(
-    engine: &Arc<Engine>,
-    listener: std::net::TcpListener,
-) -> io::Result<actix_web::dev::Server> {
-    health(Arc::clone(engine) as Arc<dyn Probed>, listener)
-}
-
-/// A name that no other replica has, not even a later one of the same host.
-fn identity() -> String {
-    let mut random = [0; 4];
-    // Without randomness, the process is told by its number.
-    if SystemRandom::new().fill(&mut random).is_err() {
-        random = std::process::id().to_be_bytes();
-    }
-    format!("{}_{:08x}", gethostname::gethostname().to_string_lossy(), u32::from_be_bytes(random))
 }
 
 /// Works off namespaces until `stop`, then finishes those that were begun.
@@ -355,7 +300,9 @@ fn ticks(period: Duration) -> impl Stream<Item = ()> + Send {
 }
 
 /// `true` whenever there is news.
-fn told<T: Send + Sync + 'static>(receiver: watch::Receiver<T>) -> impl Stream<Item = bool> + Send {
+pub(super) fn told<T: Send + Sync + 'static>(
+    receiver: watch::Receiver<T>,
+) -> impl Stream<Item = bool> + Send {
     stream::unfold(receiver, async |mut receiver| receiver.changed().await.ok().map(|()| (true, receiver)))
 }
 

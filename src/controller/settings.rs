@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use log::LevelFilter;
 
+use super::certificates::settings as certificates;
 use super::credentials::Credentials;
 use super::entries::BadCredentials;
 use super::flags::{Flags, Given};
@@ -49,6 +50,18 @@ variables! {
     log_format = "LOG_FORMAT",
     health_port = "HEALTH_PORT",
     metrics_addr = "METRICS_ADDR",
+    pull_secrets = "PULL_SECRETS",
+    certificates = "CERTIFICATES",
+    certificates_namespace = "CERTIFICATES_NAMESPACE",
+    certificates_service = "CERTIFICATES_SERVICE",
+    certificates_secret = "CERTIFICATES_SECRET",
+    certificates_ca_secret = "CERTIFICATES_CA_SECRET",
+    certificates_configuration = "CERTIFICATES_CONFIGURATION",
+    certificates_validity = "CERTIFICATES_VALIDITY",
+    certificates_ca_validity = "CERTIFICATES_CA_VALIDITY",
+    certificates_overlap = "CERTIFICATES_OVERLAP",
+    certificates_signer_name = "CERTIFICATES_SIGNER_NAME",
+    certificates_ca_file = "CERTIFICATES_CA_FILE",
 }
 
 /// Those of the controller, and what they were called in the webhook that wrote Secrets itself.
@@ -80,6 +93,10 @@ pub struct Settings {
     pub overwrite: bool,
     /// Whether a Secret of a wrong type may be deleted.
     pub recreate: bool,
+    /// Whether it looks after pull secrets at all.
+    pub pull_secrets: bool,
+    /// How it looks after the webhook's certificate, if it does.
+    pub certificates: Option<certificates::Settings>,
     /// What it is started for.
     pub task: Task,
     /// How often everything is looked at again, events or not.
@@ -182,6 +199,8 @@ fn settings(values: &Values, flags: &Flags, terminal: bool, read: &mut Reader) -
         excluded_namespaces: excluded.into_iter().collect(),
         overwrite: force && !managed_only,
         recreate: force,
+        pull_secrets: pull_secrets(values, flags.uninstall || once, read),
+        certificates: certificates::read(values, read),
         task: if flags.uninstall {
             Task::Uninstall
         } else if once {
@@ -198,6 +217,23 @@ fn settings(values: &Values, flags: &Flags, terminal: bool, read: &mut Reader) -
         logging,
         notices: Vec::new(),
     }
+}
+
+fn pull_secrets(values: &Values, is_task: bool, read: &mut Reader) -> bool {
+    let wanted = read.boolean_or("PULL_SECRETS", values.pull_secrets.as_ref(), true);
+    let off = |value: &&String| !wanted && !value.is_empty();
+    if let Some(value) = values.pull_secrets.as_ref().filter(off) {
+        if is_task {
+            read.refuse("PULL_SECRETS", value, "leaves nothing to do once; accepted: true");
+        } else if values.certificates.as_deref().is_none_or(|it| it == "off") {
+            read.refuse(
+                "PULL_SECRETS",
+                value,
+                "leaves nothing to do; accepted: true, or CERTIFICATES with it",
+            );
+        }
+    }
+    wanted
 }
 
 fn source(values: &Values, secret: &str, given: &Given, read: &mut Reader) -> Source {
@@ -255,7 +291,13 @@ fn health_port(values: &Values, given: &Given, read: &mut Reader) -> u16 {
     }
 }
 
-/// As Go writes a time, `10s`, `1m30s`; or in seconds.
+/// As Go writes a time: `10s`, `1m30s`.
+pub(super) fn as_go(text: &str) -> Option<Duration> {
+    let time = text.parse::<kube::core::Duration>().ok().filter(|time| !time.is_negative());
+    time.map(Duration::from)
+}
+
+/// As Go writes a time; or in seconds.
 fn resync(values: &Values, given: &Given, read: &mut Reader) -> Duration {
     let mut time = |name, text: Option<&String>, parse: fn(&str) -> Option<Duration>, accepted| {
         let text = text?;
@@ -264,10 +306,6 @@ fn resync(values: &Values, given: &Given, read: &mut Reader) -> Duration {
             read.refuse(name, text, format_args!("is no time; accepted: {accepted}"));
         }
         Some((name, text.clone(), time?))
-    };
-    let as_go = |text: &str| {
-        let time = text.parse::<kube::core::Duration>().ok().filter(|time| !time.is_negative());
-        time.map(Duration::from)
     };
     let seconds = |text: &str| text.parse().ok().map(Duration::from_secs);
     let own =

@@ -1,0 +1,171 @@
+//! What a certificate says, and whether a client that trusts some would accept it.
+
+use std::fmt::Write as _;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use rustls::RootCertStore;
+use rustls::client::{verify_server_cert_signed_by_trust_anchor, verify_server_name};
+use rustls::crypto::ring;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::server::ParsedCertificate;
+use rustls::sign::CertifiedKey;
+use x509_parser::parse_x509_certificate;
+
+/// A certificate, and when it is valid (seconds since 1970).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Certificate {
+    /// Its content: who is the same has the same.
+    pub der: CertificateDer<'static>,
+    /// Not before.
+    pub not_before: i64,
+    /// Not after.
+    pub not_after: i64,
+}
+
+impl Certificate {
+    /// Whether it is not valid any more.
+    #[must_use]
+    pub fn is_over(&self, now: i64) -> bool {
+        self.not_after <= now
+    }
+
+    /// When it should have been replaced: after two thirds of its time.
+    #[must_use]
+    pub fn due(&self) -> i64 {
+        self.not_before.saturating_add(self.not_after.saturating_sub(self.not_before) / 3 * 2)
+    }
+
+    /// When it was made, if it was made here.
+    #[must_use]
+    pub fn made(&self) -> i64 {
+        // An eleventh of the whole is a tenth of what is without it.
+        let before = (self.not_after.saturating_sub(self.not_before) / 11).min(3600);
+        self.not_before.saturating_add(before)
+    }
+
+    /// Whether this is its key, in PEM.
+    #[must_use]
+    pub fn has_key(&self, key: &[u8]) -> bool {
+        let Ok(key) = PrivateKeyDer::from_pem_slice(key) else { return false };
+        CertifiedKey::from_der(vec![self.der.clone()], key, &ring::default_provider()).is_ok()
+    }
+}
+
+/// The certificates in a text of PEM; what is none is left out.
+#[must_use]
+pub fn read(pem: &[u8]) -> Vec<Certificate> {
+    let certificate = |der: CertificateDer<'static>| {
+        let (_, parsed) = parse_x509_certificate(&der).ok()?;
+        let validity = parsed.validity();
+        let (not_before, not_after) = (validity.not_before.timestamp(), validity.not_after.timestamp());
+        Some(Certificate { der, not_before, not_after })
+    };
+    CertificateDer::pem_slice_iter(pem).filter_map(Result::ok).filter_map(certificate).collect()
+}
+
+/// Certificates as a text of PEM.
+#[must_use]
+pub fn pem_of<'a>(certificates: impl IntoIterator<Item = &'a Certificate>) -> String {
+    let mut pem = String::new();
+    for certificate in certificates {
+        let text = STANDARD.encode(&certificate.der);
+        pem.push_str("-----BEGIN CERTIFICATE-----\n");
+        for line in text.as_bytes().chunks(64) {
+            // Never fails for a String.
+            let _ = writeln!(pem, "{}", String::from_utf8_lossy(line));
+        }
+        pem.push_str("-----END CERTIFICATE-----\n");
+    }
+    pem
+}
+
+/// Whether a client that trusts `authorities` would now accept a server with this chain (its own certificate first) by this
+/// name; otherwise why not.
+///
+/// # Errors
+/// What is wrong, in the words of the library that does TLS here.
+pub fn trusts(
+    authorities: &[Certificate],
+    chain: &[Certificate],
+    name: &str,
+    now: i64,
+) -> Result<(), String> {
+    let mut roots = RootCertStore::empty();
+    // One that can be no authority is none.
+    roots.add_parsable_certificates(authorities.iter().map(|authority| authority.der.clone()));
+    let (own, others) = chain.split_first().ok_or("there is no certificate")?;
+    let own = ParsedCertificate::try_from(&own.der).map_err(|error| error.to_string())?;
+    let others: Vec<_> = others.iter().map(|other| other.der.clone()).collect();
+    let time = UnixTime::since_unix_epoch(std::time::Duration::from_secs(now.try_into().unwrap_or_default()));
+    let algorithms = ring::default_provider().signature_verification_algorithms;
+    verify_server_cert_signed_by_trust_anchor(&own, &roots, &others, time, algorithms.all)
+        .map_err(|error| error.to_string())?;
+    let name = ServerName::try_from(name).map_err(|error| error.to_string())?;
+    verify_server_name(&own, &name).map_err(|error| error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use time::{Duration, OffsetDateTime};
+
+    use super::super::{Authority, authority, leaf};
+    use super::*;
+
+    fn at(seconds: i64) -> OffsetDateTime {
+        OffsetDateTime::from_unix_timestamp(1_800_000_000 + seconds).unwrap()
+    }
+
+    #[test]
+    fn what_an_authority_signs_is_trusted_with_it_and_by_its_names_and_in_its_time_only() {
+        let ca = authority("ca", at(0), Duration::days(100)).unwrap();
+        let other = authority("ca", at(0), Duration::days(100)).unwrap();
+        let names = ["pullgate.pullgate.svc".to_owned()];
+        let pair = leaf(&ca, &names, at(0), Duration::days(30)).unwrap();
+        let (chain, now) = (read(pair.certificate.as_bytes()), at(60).unix_timestamp());
+        let both = read([ca.certificate.as_bytes(), other.certificate.as_bytes()].concat().as_slice());
+        assert_eq!(both.len(), 2);
+        trusts(&both, &chain, &names[0], now).unwrap();
+        trusts(&both[..1], &chain, &names[0], now).unwrap();
+        for (authorities, name, now) in [
+            (&both[1..], &*names[0], now),
+            (&both[..0], &names[0], now),
+            (&both, "pullgate.other.svc", now),
+            (&both, "no name", now),
+            (&both, &names[0], at(0).unix_timestamp() + 31 * 86_400),
+            (&both, &names[0], at(0).unix_timestamp() - 2 * 3600),
+        ] {
+            assert!(trusts(authorities, &chain, name, now).is_err(), "{name} {now}");
+        }
+        assert!(trusts(&both, &[], &names[0], now).is_err());
+        assert_eq!(read(pem_of(&both).as_bytes()), both);
+    }
+
+    #[test]
+    fn a_certificate_knows_its_key_and_its_dates() {
+        let ca = authority("ca", at(0), Duration::days(20)).unwrap();
+        let one = leaf(&ca, &["a.b.svc".to_owned()], at(0), Duration::seconds(100)).unwrap();
+        let two = leaf(&ca, &["a.b.svc".to_owned()], at(0), Duration::days(30)).unwrap();
+        let (first, second) = (&read(one.certificate.as_bytes())[0], &read(two.certificate.as_bytes())[0]);
+        assert!(first.has_key(one.key.as_bytes()) && !first.has_key(two.key.as_bytes()));
+        assert!(!first.has_key(b"no key"));
+        let start = at(0).unix_timestamp();
+        assert_eq!((first.not_before, first.not_after), (start - 10, start + 100));
+        assert_eq!((first.made(), first.due()), (start, start + 62));
+        assert!(first.is_over(start + 100) && !first.is_over(start + 99));
+        // It does not outlive its authority.
+        assert_eq!((second.not_before, second.not_after), (start - 3600, start + 20 * 86_400));
+        assert_eq!(second.made(), start);
+    }
+
+    #[test]
+    fn what_is_no_certificate_is_none() {
+        assert_eq!(read(b""), []);
+        assert_eq!(read(b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"), []);
+        let ca = authority("ca", at(0), Duration::days(1)).unwrap();
+        assert!(
+            leaf(&Authority { key: "x".to_owned().into(), ..ca }, &[], at(0), Duration::days(1)).is_err()
+        );
+    }
+}

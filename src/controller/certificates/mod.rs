@@ -1,0 +1,266 @@
+//! The webhook's certificate: issued, stored, renewed in time, and trusted by the registration.
+//!
+//! Each pass reads what there is, asks [`plan`] for the next thing to do, does it, and reads again, until there is nothing
+//! left. Nothing is remembered here, so whoever takes over goes on where the last one was.
+
+pub mod plan;
+pub mod settings;
+mod signer;
+mod store;
+
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+use std::{fmt, fs};
+
+use futures_util::stream::select_all;
+use futures_util::{FutureExt as _, StreamExt as _};
+use k8s_openapi::api::admissionregistration::v1::MutatingWebhookConfiguration;
+use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::jiff::Timestamp;
+use kube::core::PartialObjectMeta;
+use kube::{Api, Client};
+use log::{info, warn};
+use time::OffsetDateTime;
+use tokio::time::sleep;
+
+use self::plan::{Plan, Seen, Step, Wanted, plan};
+use self::settings::{Issuer, Settings};
+use self::store::Store;
+use super::apply::Problem;
+use super::leader::Leadership;
+use super::metrics::{CertificateOf, Counts, Metrics};
+use super::repeats::Repeats;
+use super::watches::{Which, complain, events};
+use crate::certs::{Authority, Certificate, authority, leaf, pem_of, read};
+use crate::http_server::Probed;
+
+/// Everything is looked at again after this, whatever the watches say.
+const RESYNC: Duration = Duration::from_mins(10);
+/// Between looks, at least: who undoes what is done here does not make it a race.
+const PAUSE: Duration = Duration::from_millis(500);
+/// After a failure, at first and at most.
+const BACKOFF: (Duration, Duration) = (Duration::from_secs(1), Duration::from_mins(1));
+/// Between looks at a request that somebody has to approve.
+const APPROVAL: Duration = Duration::from_secs(3);
+/// More steps in a row than any plan has: somebody undoes them.
+const STEPS: usize = 8;
+
+/// Looks after the certificate of one webhook.
+pub struct Keeper {
+    settings: Settings,
+    wanted: Wanted,
+    store: Store,
+    client: Client,
+    leadership: Arc<Leadership>,
+    metrics: Arc<Metrics>,
+    has_looked: AtomicBool,
+}
+
+impl Keeper {
+    /// For the webhook of a namespace, by what its controller uses as well.
+    pub(super) fn new(
+        settings: Settings,
+        namespace: &str,
+        client: Client,
+        leadership: Arc<Leadership>,
+        metrics: Arc<Metrics>,
+    ) -> Self {
+        let host = format!("{}.{namespace}.svc", settings.service);
+        let inside = [format!("{host}.cluster.local"), format!("{}.{namespace}", settings.service)];
+        let names = [host].into_iter().chain(inside).chain([settings.service.clone()]).collect();
+        let own_authority = matches!(settings.issuer, Issuer::Own(_));
+        Self {
+            wanted: Wanted { names, overlap: settings.overlap, own_authority },
+            store: Store::new(client.clone(), namespace, &settings, Arc::clone(&leadership)),
+            settings,
+            client,
+            leadership,
+            metrics,
+            has_looked: AtomicBool::new(false),
+        }
+    }
+
+    /// Keeps it, for ever.
+    pub async fn run(&self) {
+        let mut changes = pin!(self.changes());
+        let issuer = if self.wanted.own_authority { "self-managed" } else { "csr" };
+        let mut failing = BACKOFF.0;
+        let mut complaints = Repeats::default();
+        loop {
+            let wait = if self.leadership.holds() {
+                match self.pass().await {
+                    Ok(wait) => {
+                        failing = BACKOFF.0;
+                        self.metrics.certificates_in_order(issuer, true);
+                        wait
+                    }
+                    Err(Problem::Conflict(_) | Problem::NotLeading) => PAUSE,
+                    Err(Problem::Failed { message, .. }) => {
+                        self.metrics.certificates_in_order(issuer, false);
+                        if complaints.is_news(&message) {
+                            warn!(problem = message.as_str(); "the webhook's certificate cannot be looked after");
+                        }
+                        failing = (failing * 2).min(BACKOFF.1);
+                        failing
+                    }
+                }
+            } else {
+                RESYNC
+            };
+            self.has_looked.store(true, Ordering::Relaxed);
+            tokio::select! {
+                _ = changes.next() => {}
+                () = sleep(wait) => {}
+            }
+            sleep(PAUSE).await;
+            while changes.next().now_or_never().is_some() {}
+        }
+    }
+
+    /// An item for each change of what is looked after.
+    fn changes(&self) -> impl futures_util::Stream<Item = ()> + Send + use<> {
+        let secret = |name: &str| {
+            let api =
+                Api::<PartialObjectMeta<Secret>>::namespaced(self.client.clone(), &self.store.namespace);
+            events(api, Which::Named(name), RESYNC).map(|event| event.map(drop)).boxed()
+        };
+        let registration = Api::<PartialObjectMeta<MutatingWebhookConfiguration>>::all(self.client.clone());
+        let registration = events(registration, Which::Named(&self.settings.configuration), RESYNC);
+        let objects = [
+            secret(&self.settings.secret),
+            secret(&self.settings.ca_secret),
+            registration.map(|event| event.map(drop)).boxed(),
+        ];
+        let mut complaints = Repeats::default();
+        let objects = select_all(objects).map(move |event| {
+            if let Err(error) = event {
+                complain(&mut complaints, "the webhook's certificate", &error);
+            }
+        });
+        select_all([objects.boxed(), super::run::told(self.leadership.changes()).map(drop).boxed()])
+    }
+
+    /// Does what there is to do, and returns how long there is nothing.
+    async fn pass(&self) -> Result<Duration, Problem> {
+        for _ in 0..STEPS {
+            let now = Timestamp::now().as_second();
+            let (seen, authority) = self.look().await?;
+            self.tell(&seen);
+            match plan(&self.wanted, &seen, now) {
+                Plan::Wait(until) => {
+                    let wait = u64::try_from(until.saturating_sub(now)).unwrap_or_default();
+                    return Ok(Duration::from_secs(wait).clamp(PAUSE, RESYNC));
+                }
+                Plan::Do(Step::Serve) => {
+                    if let Some(wait) = self.serve(&seen, authority).await? {
+                        return Ok(wait);
+                    }
+                }
+                Plan::Do(step) => self.carry_out(step).await?,
+            }
+        }
+        Err(failed("somebody undoes what is written: see who else writes the Secrets and the registration"))
+    }
+
+    /// What there is, and our own authority if there is one.
+    async fn look(&self) -> Result<(Seen, Option<Authority>), Problem> {
+        let remembered = self.store.authorities().await?;
+        let mut own = None;
+        let issuers = match &self.settings.issuer {
+            Issuer::Own(_) => {
+                let first = remembered.first();
+                let key = self.store.authority_key().await?;
+                own = first
+                    .zip(key)
+                    .filter(|(first, key)| first.has_key(key.as_bytes()))
+                    .map(|(first, key)| Authority { certificate: pem_of([first]), key });
+                first.filter(|_| own.is_some()).cloned().into_iter().collect()
+            }
+            Issuer::Signer { ca, .. } => {
+                let text = fs::read(ca)
+                    .map_err(|error| failed(&format!("CERTIFICATES_CA_FILE={}: {error}", ca.display())))?;
+                let issuers = read(&text);
+                if issuers.is_empty() {
+                    let problem = "holds no certificate in PEM";
+                    return Err(failed(&format!("CERTIFICATES_CA_FILE={}: {problem}", ca.display())));
+                }
+                issuers
+            }
+        };
+        let serving = self.store.serving().await?;
+        let trusted = self.store.trusted().await?;
+        Ok((Seen { issuers, remembered, serving, trusted }, own))
+    }
+
+    fn tell(&self, seen: &Seen) {
+        let expires = |of: &[Certificate]| of.first().map(|certificate| certificate.not_after);
+        self.metrics.certificate_expires(CertificateOf::Serving, expires(&seen.serving));
+        self.metrics.certificate_expires(CertificateOf::Authority, expires(&seen.issuers));
+    }
+
+    async fn carry_out(&self, step: Step) -> Result<(), Problem> {
+        match step {
+            Step::Authority(others) => {
+                let Issuer::Own(validity) = self.settings.issuer else { return Ok(()) };
+                let made = authority(&format!("{} CA", self.wanted.names[0]), time_now(), span(validity))
+                    .map_err(unmade)?;
+                self.store.write_authority(&made, &others).await?;
+                info!(trusted = others.len() + 1; "certificate authority made");
+            }
+            Step::Remember(trust) => self.store.write_authorities(&trust).await?,
+            Step::Trust(trust) => {
+                self.store.write_trusted(&trust).await?;
+                info!(authorities = trust.len(), registration = self.settings.configuration.as_str(); "caBundle written");
+            }
+            Step::Serve => {}
+        }
+        Ok(())
+    }
+
+    /// Has a certificate issued; where somebody else has to act first, returns when to look again.
+    async fn serve(&self, seen: &Seen, authority: Option<Authority>) -> Result<Option<Duration>, Problem> {
+        let validity = self.settings.validity;
+        if let Some(authority) = authority {
+            let pair = leaf(&authority, &self.wanted.names, time_now(), span(validity)).map_err(unmade)?;
+            self.store.write_serving(&pair.certificate, &pair.key).await?;
+        } else if let Issuer::Signer { name, .. } = &self.settings.issuer {
+            let request = signer::Request { signer: name, names: &self.wanted.names, validity };
+            let Some((certificate, key)) = request.answered(&self.client, &self.store, seen).await? else {
+                return Ok(Some(APPROVAL));
+            };
+            self.store.write_serving(&certificate, &key).await?;
+            self.store.write_requested_key(None).await?;
+        }
+        info!(secret = self.settings.secret.as_str(); "certificate issued");
+        Ok(None)
+    }
+}
+
+/// Where there is nothing else to look after.
+impl Probed for Keeper {
+    fn unready(&self) -> Option<&'static str> {
+        (!self.has_looked.load(Ordering::Relaxed)).then_some("the API server has not been read yet")
+    }
+
+    fn metrics(&self) -> Result<String, fmt::Error> {
+        self.metrics.encode(Counts::default(), self.leadership.holds(), true)
+    }
+}
+
+fn time_now() -> OffsetDateTime {
+    OffsetDateTime::now_utc()
+}
+
+fn span(time: Duration) -> time::Duration {
+    time.try_into().unwrap_or(time::Duration::MAX)
+}
+
+fn unmade(error: rcgen::Error) -> Problem {
+    failed(&format!("no certificate can be made: {error}"))
+}
+
+fn failed(message: &str) -> Problem {
+    Problem::Failed { message: message.to_owned(), retry_after: None }
+}
