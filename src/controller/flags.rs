@@ -118,6 +118,7 @@ pub const FLAGS: &[Flag] = &[
     ),
     flag("certificates-namespace", "CERTIFICATES_NAMESPACE", "Where that is [default: that of the Pod]"),
     flag("certificates-service", "CERTIFICATES_SERVICE", "Service of the webhook [default: pullgate]"),
+    flag("certificates-names", "CERTIFICATES_NAMES", "Names and addresses of the webhook besides that one's"),
     flag("certificates-secret", "CERTIFICATES_SECRET", "Secret with what it serves [default: pullgate-tls]"),
     flag(
         "certificates-ca-secret",

@@ -54,6 +54,7 @@ variables! {
     certificates = "CERTIFICATES",
     certificates_namespace = "CERTIFICATES_NAMESPACE",
     certificates_service = "CERTIFICATES_SERVICE",
+    certificates_names = "CERTIFICATES_NAMES",
     certificates_secret = "CERTIFICATES_SECRET",
     certificates_ca_secret = "CERTIFICATES_CA_SECRET",
     certificates_configuration = "CERTIFICATES_CONFIGURATION",

@@ -69,7 +69,8 @@ impl Keeper {
     ) -> Self {
         let host = format!("{}.{namespace}.svc", settings.service);
         let inside = [format!("{host}.cluster.local"), format!("{}.{namespace}", settings.service)];
-        let names = [host].into_iter().chain(inside).chain([settings.service.clone()]).collect();
+        let names = [host].into_iter().chain(inside).chain([settings.service.clone()]);
+        let names = names.chain(settings.names.iter().cloned()).collect();
         let own_authority = matches!(settings.issuer, Issuer::Own(_));
         Self {
             wanted: Wanted { names, overlap: settings.overlap, own_authority },
@@ -205,7 +206,7 @@ impl Keeper {
             Step::Authority(others) => {
                 let Issuer::Own(validity) = self.settings.issuer else { return Ok(()) };
                 let made = authority(&format!("{} CA", self.wanted.names[0]), time_now(), span(validity))
-                    .map_err(unmade)?;
+                    .map_err(|error| unmade(&error))?;
                 self.store.write_authority(&made, &others).await?;
                 info!(trusted = others.len() + 1; "certificate authority made");
             }
@@ -223,7 +224,8 @@ impl Keeper {
     async fn serve(&self, seen: &Seen, authority: Option<Authority>) -> Result<Option<Duration>, Problem> {
         let validity = self.settings.validity;
         if let Some(authority) = authority {
-            let pair = leaf(&authority, &self.wanted.names, time_now(), span(validity)).map_err(unmade)?;
+            let pair = leaf(&authority, &self.wanted.names, time_now(), span(validity))
+                .map_err(|error| unmade(&error))?;
             self.store.write_serving(&pair.certificate, &pair.key).await?;
         } else if let Issuer::Signer { name, .. } = &self.settings.issuer {
             let request = signer::Request { signer: name, names: &self.wanted.names, validity };
@@ -257,7 +259,7 @@ fn span(time: Duration) -> time::Duration {
     time.try_into().unwrap_or(time::Duration::MAX)
 }
 
-fn unmade(error: rcgen::Error) -> Problem {
+fn unmade(error: &rcgen::Error) -> Problem {
     failed(&format!("no certificate can be made: {error}"))
 }
 

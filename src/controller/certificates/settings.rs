@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use rustls::pki_types::ServerName;
+
 use crate::config::read::{Reader, dns_label, dns_subdomain};
 use crate::controller::settings::{Values, as_go};
 
@@ -22,6 +24,8 @@ pub struct Settings {
     pub namespace: Option<String>,
     /// Service of the webhook, which the certificate is for.
     pub service: String,
+    /// Names and addresses besides that of the Service.
+    pub names: Vec<String>,
     /// Secret with certificate and key, as the webhook reads them.
     pub secret: String,
     /// Secret of what nobody else needs.
@@ -39,7 +43,7 @@ pub struct Settings {
 pub enum Issuer {
     /// An authority that is made here, and is valid for so long.
     Own(Duration),
-    /// Somebody who answers CertificateSigningRequests.
+    /// Somebody who answers requests.
     Signer {
         /// `spec.signerName`
         name: String,
@@ -54,16 +58,15 @@ pub(in crate::controller) fn read(values: &Values, read: &mut Reader) -> Option<
         [("off", Mode::Off), ("self-managed", Mode::SelfManaged), ("csr", Mode::Csr)];
     let mode = read.word("CERTIFICATES", values.certificates.as_ref(), Mode::Off, &MODES);
     let namespace = read.name("CERTIFICATES_NAMESPACE", values.certificates_namespace.as_ref(), dns_label);
-    let mut name =
-        |variable, raw: &Option<String>, rule: fn(&str) -> Result<(), &'static str>, default: &str| {
-            read.name(variable, raw.as_ref(), rule).unwrap_or_else(|| default.to_owned())
-        };
-    let service = name("CERTIFICATES_SERVICE", &values.certificates_service, dns_label, "pullgate");
-    let secret = name("CERTIFICATES_SECRET", &values.certificates_secret, dns_subdomain, "pullgate-tls");
-    let ca_secret =
-        name("CERTIFICATES_CA_SECRET", &values.certificates_ca_secret, dns_subdomain, "pullgate-ca");
-    let configuration =
-        name("CERTIFICATES_CONFIGURATION", &values.certificates_configuration, dns_subdomain, "pullgate");
+    let service = read.name("CERTIFICATES_SERVICE", values.certificates_service.as_ref(), dns_label);
+    let service = service.unwrap_or_else(|| "pullgate".to_owned());
+    let names = read.names("CERTIFICATES_NAMES", values.certificates_names.as_ref(), host);
+    let mut name = |variable, raw: &Option<String>, default: &str| {
+        read.name(variable, raw.as_ref(), dns_subdomain).unwrap_or_else(|| default.to_owned())
+    };
+    let secret = name("CERTIFICATES_SECRET", &values.certificates_secret, "pullgate-tls");
+    let ca_secret = name("CERTIFICATES_CA_SECRET", &values.certificates_ca_secret, "pullgate-ca");
+    let configuration = name("CERTIFICATES_CONFIGURATION", &values.certificates_configuration, "pullgate");
     if secret == ca_secret {
         let problem = "is CERTIFICATES_SECRET as well, which the webhook can read; accepted: another name";
         read.refuse("CERTIFICATES_CA_SECRET", &ca_secret, problem);
@@ -116,7 +119,12 @@ pub(in crate::controller) fn read(values: &Values, read: &mut Reader) -> Option<
             return None;
         }
     };
-    Some(Settings { issuer, namespace, service, secret, ca_secret, configuration, validity, overlap })
+    Some(Settings { issuer, namespace, service, names, secret, ca_secret, configuration, validity, overlap })
+}
+
+/// What a server may be called by.
+fn host(name: &str) -> Result<(), &'static str> {
+    ServerName::try_from(name).map(drop).map_err(|_| "is neither a DNS name nor an address")
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]

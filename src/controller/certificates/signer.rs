@@ -43,19 +43,18 @@ impl Request<'_> {
         store: &Store,
         Seen { issuers, serving, .. }: &Seen,
     ) -> Result<Option<(String, Zeroizing<String>)>, Problem> {
-        let key = match store.requested_key().await? {
-            Some(key) => key,
-            None => {
-                let key = key().map_err(unmade)?;
-                store.write_requested_key(Some(&key)).await?;
-                key
-            }
+        let key = if let Some(key) = store.requested_key().await? {
+            key
+        } else {
+            let key = key().map_err(|error| unmade(&error))?;
+            store.write_requested_key(Some(&key)).await?;
+            key
         };
         let requests = Api::<CertificateSigningRequest>::all(client.clone());
         // By the key: whoever takes over asks for the same.
-        let name = self.name(&store.namespace, &public_half(&key).map_err(unmade)?);
+        let name = self.name(&store.namespace, &public_half(&key).map_err(|error| unmade(&error))?);
         let Some(asked) = requests.get_opt(&name).await? else {
-            let text = request(self.names, &key).map_err(unmade)?;
+            let text = request(self.names, &key).map_err(|error| unmade(&error))?;
             store.guarded(requests.create(&params(), &self.object(&name, text))).await?;
             info!(request = name.as_str(), signer = self.signer; "certificate requested: kubectl certificate approve {name}");
             return Ok(None);
@@ -96,8 +95,8 @@ impl Request<'_> {
     fn name(&self, namespace: &str, public_key: &[u8]) -> String {
         let asked = [self.signer.as_bytes(), self.names.join(",").as_bytes(), public_key].concat();
         let hash = digest(&SHA256, &asked);
-        let hash: String = hash.as_ref().iter().take(6).map(|byte| format!("{byte:02x}")).collect();
-        format!("pullgate-{namespace}-{hash}")
+        let hash = hash.as_ref().iter().take(6).fold(0_u64, |hash, byte| hash << 8 | u64::from(*byte));
+        format!("pullgate-{namespace}-{hash:012x}")
     }
 
     fn object(&self, name: &str, request: String) -> CertificateSigningRequest {
