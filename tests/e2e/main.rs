@@ -9,6 +9,7 @@
 
 #![allow(clippy::expect_used, clippy::panic, reason = "a failed expectation is a test's result")]
 
+mod certificates;
 mod claims;
 mod controller;
 mod edges;

@@ -215,6 +215,11 @@ impl Registration {
         Self { name }
     }
 
+    /// One that is there already.
+    pub(crate) fn of(name: String) -> Self {
+        Self { name }
+    }
+
     /// From soon on, calls that fail count as allowed.
     #[track_caller]
     pub(crate) fn ignore_failures(&self) {
