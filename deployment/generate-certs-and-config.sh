@@ -26,6 +26,10 @@ Options that may also be given as a variable (IMAGE, NAMESPACE, REPLICAS, OUT, .
   --deployment-pull-secret NAME   Secret, in that namespace, with which pullgate's own image is pulled
   --controller no|yes|only        also the controller, which puts a pull secret into namespaces; or that alone (no)
   --resources no|yes              also what the controller may do for ImagePullSecret resources (no)
+  --certificates script|self-managed|cert-manager|csr
+                                  who issues and renews the certificate: you, by this script; pullgate's controller, by
+                                  an authority of its own or by requests to CERTIFICATES_SIGNER_NAME; or cert-manager
+                                  (script)
 
 Other options:
   --set NAME=VALUE                a setting; wins over the variable NAME, empty unsets it
@@ -44,6 +48,11 @@ USAGE
 Those of the controller, and of both, likewise:
 USAGE
   names_of controller_settings | fold -s -w 96 | sed 's/^/  /'
+  cat <<'USAGE'
+
+Those of the controller for certificates, likewise:
+USAGE
+  names_of certificates_settings | fold -s -w 96 | sed 's/^/  /'
   cat <<'USAGE'
 
 A second run keeps the CA, and the certificate while it is valid for the namespace: the same input
@@ -109,6 +118,16 @@ HEALTH_PORT number 1024 65535 (the probes ask it)
 CONTROLLER_SETTINGS
 }
 
+# Those of the controller that are about the webhook's certificate.
+certificates_settings() {
+  cat <<CERTIFICATES_SETTINGS
+CERTIFICATES_VALIDITY duration
+CERTIFICATES_CA_VALIDITY duration
+CERTIFICATES_OVERLAP duration
+CERTIFICATES_SIGNER_NAME signer
+CERTIFICATES_SETTINGS
+}
+
 # What the webhook calls a setting of the controller.
 counterpart() {
   case $1 in
@@ -126,7 +145,7 @@ names_of() { "$1" | awk '{ printf "%s%s", separator, $1; separator = " " } END {
 # --set NAME=VALUE becomes the variable NAME.
 set_setting() {
   local name=${1%%=*} known
-  known="$(names_of settings) $(names_of controller_settings)"
+  known="$(names_of settings) $(names_of controller_settings) $(names_of certificates_settings)"
   [[ $1 == *=* ]] || fail "--set $1: expected NAME=VALUE"
   [[ $name =~ ^[A-Z_]+$ && " $known TLS_CERT_FILE TLS_KEY_FILE TLS_SELF_SIGNED " == *" $name "* ]] || fail "--set $name: no such setting; there are: $known"
   export "$name=${1#*=}"
@@ -156,10 +175,33 @@ read_settings() {
   take settings
   [ "$controller" = only ] || given=$taken
   [ "${PORT:-8443}" != "${HEALTH_PORT:-8080}" ] || fail "PORT and HEALTH_PORT are both ${PORT:-8443}: they must differ"
-  check_fixed TLS_CERT_FILE /run/secrets/tls/webhook-server-tls.crt
-  check_fixed TLS_KEY_FILE /run/secrets/tls/webhook-server-tls.key
+  check_fixed TLS_CERT_FILE "/run/secrets/tls/$certificate"
+  check_fixed TLS_KEY_FILE "/run/secrets/tls/$key"
   check_fixed TLS_SELF_SIGNED false
+  # Where they are called otherwise than the webhook expects.
+  if [ "$certificates" = cert-manager ]; then
+    export TLS_CERT_FILE=/run/secrets/tls/$certificate TLS_KEY_FILE=/run/secrets/tls/$key
+    given="$given TLS_CERT_FILE TLS_KEY_FILE"
+  fi
   [ "$controller" = no ] || read_controller_settings
+  [ -z "$keeps_certificates" ] || read_certificates_settings
+}
+
+# Without pull secrets, what is not about them is left.
+read_certificates_settings() {
+  local name common="LOG_LEVEL LOG_FORMAT HEALTH_PORT"
+  export PULL_SECRETS=true
+  if [ "$controller" = no ]; then
+    PULL_SECRETS=false
+    controller_given=' PULL_SECRETS'
+    for name in $common; do [ -z "${!name}" ] || controller_given="$controller_given $name"; done
+  fi
+  take certificates_settings
+  [ "$certificates" != csr ] || [ -n "$CERTIFICATES_SIGNER_NAME" ] || fail "CERTIFICATES=\"csr\": a signer has to be named; expected CERTIFICATES_SIGNER_NAME with it, such as example.com/webhooks"
+  [ "$certificates" = csr ] || [ -z "$CERTIFICATES_SIGNER_NAME" ] || fail "CERTIFICATES_SIGNER_NAME=\"$CERTIFICATES_SIGNER_NAME\": nobody is asked with CERTIFICATES=\"$certificates\"; expected CERTIFICATES=csr with it"
+  # Not exported before: CERTIFICATES is a parameter here.
+  CERTIFICATES=$certificates
+  controller_given="$controller_given CERTIFICATES$taken"
 }
 
 # What webhook and controller have to agree about needs to be said only once, under either name.
@@ -195,8 +237,8 @@ read_options() {
       (--renew) renew=certificate; continue ;;
       (--renew-ca) renew=ca; continue ;;
       (--check) check_only=yes; continue ;;
-      (--image=* | --namespace=* | --replicas=* | --out=* | --failure-policy=* | --register=* | --deployment-pull-secret=* | --controller=* | --resources=* | --days=* | --set=*) value=${option#*=} option=${option%%=*} ;;
-      (--image | --namespace | --replicas | --out | --failure-policy | --register | --deployment-pull-secret | --controller | --resources | --days | --set)
+      (--image=* | --namespace=* | --replicas=* | --out=* | --failure-policy=* | --register=* | --deployment-pull-secret=* | --controller=* | --resources=* | --certificates=* | --days=* | --set=*) value=${option#*=} option=${option%%=*} ;;
+      (--image | --namespace | --replicas | --out | --failure-policy | --register | --deployment-pull-secret | --controller | --resources | --certificates | --days | --set)
         [ $# -gt 0 ] || fail "$option: expected a value after it"
         value=$1
         shift ;;
@@ -212,6 +254,7 @@ read_options() {
       (--deployment-pull-secret) pull_secret=$value ;;
       (--controller) controller=$value ;;
       (--resources) resources=$value ;;
+      (--certificates) certificates=$value ;;
       (--days) days=$value ;;
       (--set) set_setting "$value" ;;
     esac
@@ -231,6 +274,18 @@ check_parameters() {
   check REGISTER "$register" 'at-once|when-ready' "at-once or when-ready"
   check CONTROLLER "$controller" 'no|yes|only' "no, yes or only"
   check RESOURCES "$resources" 'no|yes' "no or yes"
+  check CERTIFICATES "$certificates" 'script|self-managed|cert-manager|csr' "script, self-managed, cert-manager or csr"
+  case $certificates in
+    (script) ;;
+    (*)
+      [ "$controller" != only ] || fail "CERTIFICATES=\"$certificates\": without the webhook there is no certificate; expected CONTROLLER=yes or no with it"
+      [ "$register" = at-once ] || fail "CERTIFICATES=\"$certificates\": a Job that registers would take out the authority that others write; expected REGISTER=at-once with it"
+      [ -z "$renew" ] || fail "--renew and --renew-ca: nothing to renew with CERTIFICATES=\"$certificates\"; expected CERTIFICATES=script with them" ;;
+  esac
+  case $certificates in
+    (self-managed | csr) keeps_certificates=yes ;;
+    (cert-manager) certificate=tls.crt key=tls.key ;;
+  esac
   [ "$resources$controller" != yesno ] || fail "RESOURCES=\"yes\": they are looked after by the controller; expected CONTROLLER=yes or CONTROLLER=only with it"
   [ -z "$pull_secret" ] || check DEPLOYMENT_PULL_SECRET "$pull_secret" "$label(\.$label)*" "the name of a Secret"
   check --days "$days" '[1-9][0-9]{0,3}' "a number from 1 to 9999"
@@ -249,8 +304,8 @@ fill() {
       if (!(name in ENVIRON)) { print FILENAME ": no value for " name > "/dev/stderr"; failed = 1; exit 1 }
       return ENVIRON[name]
     }
-    /^#if / { dropping = (value($2) == ""); next }
-    /^#end$/ { dropping = 0; next }
+    /^#if / { depth++; if (!dropping && value($2) == "") dropping = depth; next }
+    /^#end$/ { if (dropping == depth) dropping = 0; depth--; next }
     dropping { next }
     /^ *\$\{[a-z_]+\}$/ {
       match($0, /^ */)
@@ -278,9 +333,14 @@ webhook_variables() {
   export replicas failure_policy env tls_crt tls_key ca_bundle port grace_period memory_limit
   export excluded_namespaces accounts_excluded_namespaces pods claims accounts
   env=$(environment "$given")
-  tls_crt=$(openssl base64 -A -in "$work/$certificate")
-  tls_key=$(openssl base64 -A -in "$work/$key")
-  ca_bundle=$(openssl base64 -A -in "$work/ca.crt")
+  export cert_manager='' host
+  tls_crt='' tls_key='' ca_bundle=''
+  [ "$certificates" != cert-manager ] || cert_manager=yes
+  if [ "$certificates" = script ]; then
+    tls_crt=$(openssl base64 -A -in "$work/$certificate")
+    tls_key=$(openssl base64 -A -in "$work/$key")
+    ca_bundle=$(openssl base64 -A -in "$work/ca.crt")
+  fi
   port=${PORT:-8443}
   # The drain and its hard bound are over before the kubelet kills.
   grace_period=$((${SHUTDOWN_DELAY_SECONDS:-10} + ${SHUTDOWN_TIMEOUT_SECONDS:-20} + 5))
@@ -302,10 +362,13 @@ webhook_variables() {
 
 # Those of the templates of the controller.
 controller_variables() {
-  export controller_replicas controller_env controller_secret controller_account='' controller_source='' controller_source_namespace
+  export controller_replicas controller_env controller_secret='' controller_account='' controller_source='' controller_source_namespace=''
+  export pull_secrets='' signer=${CERTIFICATES_SIGNER_NAME-}
   controller_env=$(environment "$controller_given"; printf -- '- name: ENABLE_LEADER_ELECTION\n  value: "true"\n')
   # More than two would only wait.
   controller_replicas=$((replicas < 2 ? replicas : 2))
+  [ "$controller" != no ] || return 0
+  pull_secrets=yes
   controller_secret=$CONFIG_SECRETNAME
   controller_source_namespace=$CONFIG_SECRET_NAMESPACE
   [ "${CONFIG_SOURCE_IMAGE_PULL_SECRET_NAME:-$CONFIG_SECRETNAME}" = "$CONFIG_SECRETNAME" ] || controller_source=$CONFIG_SOURCE_IMAGE_PULL_SECRET_NAME
@@ -327,14 +390,15 @@ manifests() {
   [ "$controller" = only ] || webhook=yes
   manifest 10-namespace
   [ -z "$webhook" ] || webhook_manifests
-  [ "$controller" = no ] || controller_manifests
+  [ "$controller$keeps_certificates" = no ] || controller_manifests
 }
 
 # The registration is a manifest like the others, or what a Job is given to apply when a replica is ready.
 webhook_manifests() {
   export registration='' checksum=''
   webhook_variables
-  manifest 20-certificate
+  [ "$certificates" != script ] || manifest 20-certificate
+  [ "$certificates" != cert-manager ] || manifest 20-cert-manager
   manifest 40-webhook-configuration
   if [ "$register" = when-ready ]; then
     mkdir "$work/registration"
@@ -350,6 +414,8 @@ webhook_manifests() {
 controller_manifests() {
   controller_variables
   manifest 35-controller
+  [ -z "$keeps_certificates" ] || manifest 37-certificates
+  [ "$controller" != no ] || return 0
   mkdir "$work/uninstall"
   manifest uninstall-controller "$uninstall_file"
   [ "$resources" = yes ] || return 0
@@ -377,7 +443,7 @@ open_folder() {
 move_into_place() {
   local file left=''
   for file in ca.key ca.crt "$key" "$certificate"; do [ ! -e "$work/$file" ] || mv -f "$work/$file" "$out/certs/$file"; done
-  for file in 10-namespace.yaml 20-certificate.yaml 30-deployment.yaml 35-controller.yaml 36-resources.yaml 40-register.yaml 40-webhook-configuration.yaml "$registration_file" "$uninstall_file" "$crd_file"; do
+  for file in 10-namespace.yaml 20-certificate.yaml 20-cert-manager.yaml 30-deployment.yaml 35-controller.yaml 36-resources.yaml 37-certificates.yaml 40-register.yaml 40-webhook-configuration.yaml "$registration_file" "$uninstall_file" "$crd_file"; do
     if [ -e "$work/$file" ]; then
       case $file in (*/*) mkdir -p "$out/${file%/*}" ;; esac
       mv -f "$work/$file" "$out/$file"
@@ -392,12 +458,13 @@ move_into_place() {
     (*30-deployment.yaml*) warn "the webhook is left out: what is in the cluster of it stays; docs/install.md says how it is removed" ;;
     (*40-register.yaml*) warn "the way to register has changed: what was for the Job stays in the cluster; docs/install.md says how it is removed" ;;
   esac
+  case $left in (*37-certificates.yaml*) warn "certificates are not kept by the controller any more: its rights to them stay in the cluster, until 'kubectl delete clusterrole,clusterrolebinding pullgate-controller-certificates'" ;; esac
   case $left in (*36-resources.yaml*) warn "the rights for ImagePullSecret resources are left out: those in the cluster stay, until 'kubectl delete clusterrole,clusterrolebinding pullgate-controller-resources'" ;; esac
   case $left in (*35-controller.yaml*) warn "the controller is left out: what is in the cluster of it stays, and so do its copies; docs/install.md says how they are removed" ;; esac
 }
 
 image=${IMAGE-} namespace=${NAMESPACE:-pullgate} replicas=${REPLICAS:-2} out=${OUT-generated}
-failure_policy=${FAILURE_POLICY:-Fail} register=${REGISTER:-at-once} controller=${CONTROLLER:-no} resources=${RESOURCES:-no} pull_secret=${DEPLOYMENT_PULL_SECRET-} days=365 renew='' check_only=''
+failure_policy=${FAILURE_POLICY:-Fail} register=${REGISTER:-at-once} controller=${CONTROLLER:-no} resources=${RESOURCES:-no} certificates=${CERTIFICATES:-script} keeps_certificates='' pull_secret=${DEPLOYMENT_PULL_SECRET-} days=365 renew='' check_only=''
 key=webhook-server-tls.key certificate=webhook-server-tls.crt registration_file=registration/webhook-configuration.yaml uninstall_file=uninstall/controller.yaml crd_file=crd/imagepullsecrets.yaml
 read_options "$@"
 check_parameters
@@ -408,12 +475,14 @@ if [ -n "$check_only" ]; then
   exit
 fi
 host=pullgate.$namespace.svc
-[ "$controller" = only ] || command -v openssl > /dev/null || fail "openssl is not installed: it makes the certificates"
+# Whether certificates are made here.
+makes_certificates() { [ "$certificates" = script ] && [ "$controller" != only ]; }
+if makes_certificates; then command -v openssl > /dev/null || fail "openssl is not installed: it makes the certificates"; fi
 open_folder
-[ "$controller" = only ] || certificates
+if makes_certificates; then certificates; fi
 manifests
 move_into_place
 echo "settings:${given:- none}"
-[ "$controller" = no ] || echo "settings of the controller:$controller_given"
+[ "$controller$keeps_certificates" = no ] || echo "settings of the controller:$controller_given"
 [ "$resources" = no ] || echo "the definition of ImagePullSecret, to be applied first: $out/$crd_file"
 echo "manifests: $out, for kubectl apply -f"

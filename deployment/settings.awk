@@ -38,6 +38,8 @@ $2 == "namespace" { value[$1] = name_of($1, given, label, 63, "the name of a nam
 $2 == "accounts" { value[$1] = names_or_none($1, given, "[-a-z0-9.*?]+", 253, "names of ServiceAccounts: a-z, 0-9, - and ., with * and ? for any others") }
 $2 == "secrets" { value[$1] = names($1, given, object, 253, "names of Secrets: up to 253 of a-z, 0-9, - and . between them") }
 $2 == "secret" { value[$1] = name_of($1, given, object, 253, "the name of a Secret: up to 253 of a-z, 0-9, - and . between them") }
+$2 == "duration" { value[$1] = duration($1, trim(given)) }
+$2 == "signer" { value[$1] = signer($1, trim(given)) }
 $2 == "class" { value[$1] = name_of($1, given, object, 253, "the name of a StorageClass: up to 253 of a-z, 0-9, - and . between them") }
 
 END {
@@ -56,6 +58,16 @@ function refuse(name, shown, problem) {
 }
 
 function matches(text, pattern) { return text ~ ("^(" pattern ")$") }
+
+function duration(name, text) {
+  if (!matches(text, "([0-9]+([.][0-9]+)?(h|m|s))+")) refuse(name, text, "expected a time such as 30m, 24h or 2160h")
+  return text
+}
+
+function signer(name, text) {
+  if (!matches(text, label "([.]" label ")+/[A-Za-z0-9._/-]+")) refuse(name, text, "expected the name of a signer, such as example.com/webhooks")
+  return text
+}
 
 function trim(text) {
   sub(/^[ \t\n\v\f\r]+/, "", text)

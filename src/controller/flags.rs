@@ -149,7 +149,7 @@ pub const FLAGS: &[Flag] = &[
     flag(
         "certificates-ca-file",
         "CERTIFICATES_CA_FILE",
-        "For csr: that signer's authority [default: that of the API server, as Pods have it]",
+        "For csr: that signer's authority [default: the API server's CA, as Pods have it]",
     ),
     flag("log-level", "LOG_LEVEL", "trace, debug, info, warn, error or fatal [default: info]")
         .also(&["log.level"]),

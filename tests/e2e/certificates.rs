@@ -16,7 +16,10 @@ use pullgate::certs::{Certificate, read};
 use rcgen::{CertificateParams, CertificateSigningRequestParams, IsCa, Issuer, KeyPair};
 use serde_json::{Value, json};
 
+use crate::controller::rights;
+use crate::installation::Generated;
 use crate::kubectl::kubectl;
+use crate::register::kubeconfig_of;
 use crate::space::{Space, images, pod, unique};
 use crate::wait::{at_last, never, until};
 use crate::webhook::{LOGGING, Process, Registration, free_ports, on_free_ports, program};
@@ -57,6 +60,41 @@ impl Volume {
     }
 }
 
+impl Drop for Volume {
+    fn drop(&mut self) {
+        let own = &self.namespace;
+        kubectl(&format!("delete clusterrole/{own} clusterrolebinding/{own} namespace/{own} --wait=false"))
+            .run();
+    }
+}
+
+/// A namespace with the controller's ServiceAccount and the rights that the manifests give it, and no others. They are
+/// for a registration of another name, beside which other tests have theirs.
+fn granted(registration: &str) -> Generated {
+    let generated = Generated::new(&[
+        ("REGISTRY", "registry.example"),
+        ("CERTIFICATES", "csr"),
+        ("CERTIFICATES_SIGNER_NAME", "e2e.test/webhooks"),
+    ]);
+    kubectl("apply -f").word(&generated.path("10-namespace.yaml")).ok();
+    let mut objects = rights::objects(&generated.path("35-controller.yaml"));
+    objects.retain(|object| object["kind"] == "ServiceAccount");
+    objects.append(&mut rights::objects(&generated.path("37-certificates.yaml")));
+    for object in &mut objects {
+        if object["kind"].as_str().is_some_and(|kind| kind.starts_with("ClusterRole")) {
+            object["metadata"]["name"] = generated.namespace.as_str().into();
+            if object["roleRef"].is_object() {
+                object["roleRef"]["name"] = generated.namespace.as_str().into();
+            } else {
+                assert_eq!(object["rules"][0]["resourceNames"], json!(["pullgate"]));
+                object["rules"][0]["resourceNames"] = json!([registration]);
+            }
+        }
+    }
+    kubectl("apply -f -").input(&json!({"apiVersion": "v1", "kind": "List", "items": objects})).ok();
+    generated
+}
+
 fn secret(namespace: &str, name: &str) -> Option<Value> {
     let got = kubectl(&format!("get secret --namespace={namespace} -o json {name}")).run();
     serde_json::from_str(&got.out).ok()
@@ -83,13 +121,15 @@ impl Kept {
         });
         kubectl("create -f -").input(&object).ok();
         let registered = Registration::of(registration.clone());
-        let kubeconfig = std::env::var("KUBECONFIG").expect("a cluster");
+        let (generated, folder) = (granted(&registration), tempfile::tempdir().expect("a scratch folder"));
+        let kubeconfig = kubeconfig_of("pullgate-controller", &generated.namespace, folder.path());
+        let kubeconfig = kubeconfig.display().to_string();
         let controller = on_free_ports(|[health, _]| {
             let mut all = vec![
-                ("KUBECONFIG", kubeconfig.as_str()),
+                ("KUBECONFIG", &*kubeconfig),
                 ("HEALTH_PORT", health),
                 ("PULL_SECRETS", "false"),
-                ("CERTIFICATES_NAMESPACE", &space.name),
+                ("CERTIFICATES_NAMESPACE", &generated.namespace),
                 ("CERTIFICATES_CONFIGURATION", &registration),
                 ("CERTIFICATES_NAMES", "127.0.0.1"),
             ];
@@ -99,13 +139,16 @@ impl Kept {
             command.arg("controller");
             Process::start(command, &all, format!("127.0.0.1:{health}"))
         });
-        let folder = tempfile::tempdir().expect("a scratch folder");
-        let volume = Volume { namespace: space.name.clone(), folder };
+        let volume = Volume { namespace: generated.namespace.clone(), folder };
         Self { controller, registration, _registration: registered, port, volume, space }
     }
 
     fn secret(&self, name: &str) -> Option<Value> {
-        secret(&self.space.name, name)
+        secret(&self.volume.namespace, name)
+    }
+
+    fn delete(&self, secret: &str) {
+        kubectl(&format!("delete secret --namespace={} {secret}", self.volume.namespace)).ok();
     }
 
     fn serving(&self) -> Option<Certificate> {
@@ -177,13 +220,13 @@ fn certificates_are_made_registered_and_repaired() {
     kubectl("patch mutatingwebhookconfiguration --type=json").word(&kept.registration).word(strip).ok();
     until("the bundle again", || (kept.trusted() == before).then_some(()));
     // Somebody deletes what is served.
-    kept.space.kubectl("delete secret pullgate-tls").ok();
+    kept.delete("pullgate-tls");
     until("another certificate", || kept.serving().filter(|other| *other != serving));
     until("all of it in the folder", || kept.volume.bring());
     kept.wait_until_called();
     assert_eq!(kept.trusted(), before);
     // And somebody what signs: another authority stands beside it for as long as it is needed.
-    kept.space.kubectl("delete secret pullgate-ca").ok();
+    kept.delete("pullgate-ca");
     until("two authorities", || (kept.trusted()[1].len() == 2).then_some(()));
     let both = kept.trusted();
     assert!(both[0] == both[1] && both[0][1..] == before[0] && both[0][0] != before[0][0]);
@@ -204,14 +247,14 @@ fn no_call_fails_while_authorities_and_certificates_are_replaced() {
     let (over, calls) = (AtomicBool::new(false), AtomicUsize::new(0));
     let (mut authorities, mut leaves, mut at_once, mut gone) =
         (BTreeSet::new(), BTreeSet::new(), 0, BTreeSet::new());
-    let volume = &kept.volume;
+    let (volume, namespace) = (&kept.volume, &kept.space.name);
     let failures = thread::scope(|scope| {
         let load = scope.spawn(|| {
             let many: Vec<_> = (0..20).map(|number| pod(&format!("load-{number}"), "nginx")).collect();
             let many = json!({"apiVersion": "v1", "kind": "List", "items": many});
             let mut failures = Vec::new();
             while !over.load(Ordering::Relaxed) {
-                let create = format!("create --namespace={} --dry-run=server -o name -f -", volume.namespace);
+                let create = format!("create --namespace={namespace} --dry-run=server -o name -f -");
                 let made = kubectl(&create).input(&many).run();
                 calls.fetch_add(made.out.lines().count(), Ordering::Relaxed);
                 if !made.succeeded() {
@@ -282,7 +325,7 @@ impl Signer {
 /// The request for a namespace, if there is one.
 fn requested(kept: &Kept) -> Option<Value> {
     let all = kubectl("get csr -o json").json();
-    let prefix = format!("pullgate-{}-", kept.space.name);
+    let prefix = format!("pullgate-{}-", kept.volume.namespace);
     let ours =
         |request: &&Value| request["metadata"]["name"].as_str().is_some_and(|it| it.starts_with(&prefix));
     all["items"].as_array()?.iter().find(ours).cloned()
@@ -333,10 +376,10 @@ fn a_signer_is_asked_and_what_it_signs_is_served_when_somebody_has_approved() {
     });
     // The next one is for another key.
     let served = kept.serving().expect("a certificate");
-    kept.space.kubectl("delete secret pullgate-tls").ok();
+    kept.delete("pullgate-tls");
     let next = until("another request", || {
         let all = kubectl("get csr -o json").json();
-        let prefix = format!("pullgate-{}-", kept.space.name);
+        let prefix = format!("pullgate-{}-", kept.volume.namespace);
         let mut names = all["items"].as_array()?.iter().filter_map(|it| it["metadata"]["name"].as_str());
         names.find(|it| it.starts_with(&prefix) && *it != name).map(str::to_owned)
     });

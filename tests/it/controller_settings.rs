@@ -49,6 +49,8 @@ fn told(settings: Settings) -> String {
         excluded_namespaces,
         overwrite,
         recreate,
+        pull_secrets,
+        certificates,
         task,
         resync,
         resource_selector,
@@ -68,7 +70,7 @@ fn told(settings: Settings) -> String {
     format!(
         "{secret} of {:?} else {local}, on {accounts}, not in {excluded_namespaces:?}, overwrite {overwrite} recreate \
          {recreate}, {task:?} every {resync:?}, {kubeconfig:?} {lease:?} {lease_namespace:?} {health_port:?} {:?}, \
-         resources {resource_selector:?}",
+         resources {resource_selector:?}, pull secrets {pull_secrets}, certificates {certificates:?}",
         source.object, logging.level
     )
 }
@@ -138,8 +140,9 @@ fn every_setting_is_a_flag_with_one_dash_or_two_and_a_variable() {
         }
     }
     // Of these there is a test of their own.
-    let elsewhere = ["running-in-cluster"];
-    let named = EACH.iter().map(|(flag, ..)| *flag).chain(elsewhere);
+    let elsewhere = ["running-in-cluster", "pull-secrets"];
+    let certificates = FLAGS.iter().map(|flag| flag.name).filter(|name| name.starts_with("certificates"));
+    let named = EACH.iter().map(|(flag, ..)| *flag).chain(elsewhere).chain(certificates);
     let (mut named, mut all): (Vec<_>, Vec<_>) =
         (named.collect(), FLAGS.iter().map(|flag| flag.name).collect());
     named.sort_unstable();

@@ -222,6 +222,8 @@ fn documented_metrics_are_those_that_exist() {
     webhook.call(Resource::Pods, Verb::Create, pullgate::metrics::CallOutcome::BadRequest);
     let controller = pullgate::controller::metrics::Metrics::default();
     controller.ends("u", vec![("r.example".to_owned(), k8s_openapi::jiff::Timestamp::UNIX_EPOCH)]);
+    controller.certificate_expires(pullgate::controller::metrics::CertificateOf::Serving, Some(1));
+    controller.certificates_in_order("self-managed", true);
     let text = read("docs/metrics.md");
     let documented = tables(&text, "| metric | kind |")
         .into_iter()
@@ -283,11 +285,12 @@ fn manifests_and_image_agree_with_the_defaults() {
         assert!(script.contains(&with_default), "the script lacks {with_default}");
     }
     let (cert, key) = (default("TLS_CERT_FILE"), default("TLS_KEY_FILE"));
-    for (name, path) in [("TLS_CERT_FILE", &cert), ("TLS_KEY_FILE", &key)] {
-        assert!(script.contains(&format!("check_fixed {name} {path}")), "{name}");
-    }
     let (folder, cert) = cert.rsplit_once('/').unwrap();
     let key = key.rsplit_once('/').unwrap().1;
+    assert!(script.contains(&format!("\nkey={key} certificate={cert} ")));
+    for (name, file) in [("TLS_CERT_FILE", "certificate"), ("TLS_KEY_FILE", "key")] {
+        assert!(script.contains(&format!("check_fixed {name} \"{folder}/${file}\"")), "{name}");
+    }
     let deployment = read("deployment/30-deployment.yaml.tmpl");
     assert!(deployment.contains(&format!("mountPath: {folder}\n")));
     assert!(deployment.contains("path: /readyz\n") && deployment.contains("path: /livez\n"));

@@ -16,8 +16,9 @@ fn listed(script: &str, name: &str) -> BTreeSet<String> {
 
 #[test]
 fn the_table_of_settings_has_every_variable_with_its_flag_and_default() {
-    let text = read("docs/pull-secrets.md");
-    let (_, rows) = tables(&text, "| variable | flag | unless set |").remove(0);
+    let (text, certificates) = (read("docs/pull-secrets.md"), read("docs/certificates.md"));
+    let (_, mut rows) = tables(&text, "| variable | flag | unless set |").remove(0);
+    rows.append(&mut tables(&certificates, "| variable | flag | unless set |").remove(0).1);
     let documented: BTreeSet<_> = rows.iter().map(|row| code(row[0])).collect();
     assert_eq!(documented, VARIABLES.iter().copied().collect());
     for row in &rows {
@@ -44,10 +45,21 @@ fn other_names_are_documented_as_they_are_read() {
 #[test]
 fn the_deployment_script_knows_the_controllers_variables_and_their_other_names() {
     let script = read("deployment/generate-certs-and-config.sh");
-    let taken = listed(&script, "CONTROLLER_SETTINGS");
+    let mut taken = listed(&script, "CONTROLLER_SETTINGS");
+    taken.append(&mut listed(&script, "CERTIFICATES_SETTINGS"));
     // Credentials are not for manifests; the others are about how it is run, which the manifests decide.
     let left: BTreeSet<_> = VARIABLES.iter().copied().filter(|variable| !taken.contains(*variable)).collect();
     let expected = [
+        // A parameter of the script, from which these follow; the manifests have the defaults of the others.
+        "CERTIFICATES",
+        "CERTIFICATES_CA_FILE",
+        "CERTIFICATES_CA_SECRET",
+        "CERTIFICATES_CONFIGURATION",
+        "CERTIFICATES_NAMES",
+        "CERTIFICATES_NAMESPACE",
+        "CERTIFICATES_SECRET",
+        "CERTIFICATES_SERVICE",
+        "PULL_SECRETS",
         "CONFIG_DEBUG",
         "CONFIG_DOCKERCONFIGJSON",
         "CONFIG_DOCKERCONFIGJSONPATH",
@@ -74,7 +86,7 @@ fn the_deployment_script_knows_the_controllers_variables_and_their_other_names()
 
 #[test]
 fn every_right_is_given_for_a_function_that_exists() {
-    for template in ["35-controller", "36-resources"] {
+    for template in ["35-controller", "36-resources", "37-certificates"] {
         given_for_functions(&read(&format!("deployment/{template}.yaml.tmpl")));
     }
 }

@@ -9,6 +9,7 @@
 mod admit_properties;
 #[path = "../client/authority.rs"]
 mod authority;
+mod certificate_settings;
 mod config;
 mod connections;
 mod controller_flags;

@@ -92,7 +92,7 @@ case_what_is_left_out_is_said_to_stay_in_the_cluster() {
 case_the_controllers_settings_reach_it_and_the_job_that_uninstalls() {
   local setting settings=(CONFIG_SECRETNAME=regcred CONFIG_SECRET_NAMESPACE=credentials CONFIG_SOURCE_IMAGE_PULL_SECRET_NAME=source 'CONFIG_SERVICEACCOUNTS=default,build-*'
     CONFIG_ALLSERVICEACCOUNT=true CONFIG_EXCLUDED_NAMESPACES=kube-system CONFIG_FORCE=false CONFIG_MANAGEDONLY=true LOG_LEVEL=debug LOG_FORMAT=text HEALTH_PORT=9090)
-  generate -- --help | sed -n '/^Those of the controller/,/^$/p' | sed 1d | tr -s ' ' '\n' | sed '/^$/d' | sort > known
+  generate -- --help | sed -n '/^Those of the controller,/,/^$/p' | sed 1d | tr -s ' ' '\n' | sed '/^$/d' | sort > known
   printf '%s\n' "${settings[@]%%=*}" | sort > tested
   diff known tested
   generate IMAGE=a/b:1 CONTROLLER=only "${settings[@]}"

@@ -145,7 +145,7 @@ mod tests {
     impl World {
         fn new() -> Self {
             let names = vec![NAME.to_owned(), "pullgate".to_owned()];
-            let wanted = Wanted { names, overlap: Duration::from_secs(3600), own_authority: true };
+            let wanted = Wanted { names, overlap: Duration::from_hours(1), own_authority: true };
             let seen = Seen { trusted: vec![Vec::new(), Vec::new()], ..Seen::default() };
             Self { now: START, wanted, own: None, seen, replicas: Vec::new() }
         }
