@@ -72,6 +72,7 @@ warn() { echo "generate-certs-and-config.sh: warning: $*" >&2; }
 # settings never starts, and under failurePolicy Fail no Pod would either. The ports are less free than there.
 settings() {
   cat <<SETTINGS
+MODE word enforce audit
 REGISTRY registry
 REGISTRY_MAP pairs
 IGNORED_REGISTRIES registries

@@ -109,6 +109,8 @@ impl Verb {
 pub enum Outcome {
     /// A patch was made.
     Patched,
+    /// A patch was made and is withheld, by `MODE`.
+    WouldPatch,
     /// Everything was as configured.
     Unchanged,
     /// The namespace is excluded.
@@ -119,23 +121,35 @@ pub enum Outcome {
     Unsupported,
     /// The object could not be read.
     Denied,
+    /// Likewise, and nothing is refused, by `MODE`.
+    WouldDeny,
 }
 
 impl Outcome {
     /// Every outcome.
-    pub const ALL: [Self; 6] =
-        [Self::Patched, Self::Unchanged, Self::Excluded, Self::Exempt, Self::Unsupported, Self::Denied];
+    pub const ALL: [Self; 8] = [
+        Self::Patched,
+        Self::WouldPatch,
+        Self::Unchanged,
+        Self::Excluded,
+        Self::Exempt,
+        Self::Unsupported,
+        Self::Denied,
+        Self::WouldDeny,
+    ];
 
     /// Its name in metrics and logs.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Patched => "patched",
+            Self::WouldPatch => "would_patch",
             Self::Unchanged => "unchanged",
             Self::Excluded => "excluded",
             Self::Exempt => "exempt",
             Self::Unsupported => "unsupported",
             Self::Denied => "denied",
+            Self::WouldDeny => "would_deny",
         }
     }
 }

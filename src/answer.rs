@@ -2,7 +2,7 @@
 
 use crate::admit::{Outcome, Resource, Verb, admit};
 use crate::mutate::Verdict;
-use crate::policy::Policy;
+use crate::policy::{Mode, Policy};
 use crate::review::{self, BadReview, Decoded, Denial, Request};
 
 /// What a call was about and how it ended, for the log and the metrics.
@@ -47,7 +47,17 @@ pub fn answer(
         reason: "BadRequest",
         message: format!("pullgate cannot read the object: {problem}"),
     });
+    let is_audit = policy.mode == Mode::Audit;
+    if is_audit && outcome == Outcome::Patched {
+        verdict.withhold();
+        outcome = Outcome::WouldPatch;
+    }
     let written = match &denial {
+        Some(denial) if is_audit => {
+            (outcome, verdict) = (Outcome::WouldDeny, Verdict::default());
+            verdict.warnings.push(&format!("audit: would be refused: {}", denial.message));
+            review::encode_allowed(&uid, &verdict)
+        }
         Some(denial) => {
             // Nothing is done, so nothing is counted and logged as done.
             (outcome, verdict) = (Outcome::Denied, Verdict::default());

@@ -125,6 +125,8 @@ pub struct Metrics {
     duration: Histogram,
     /// In the order of [`Mutator::ALL`]: these are counted for every container, so nothing is looked up.
     patch_operations: [Counter; Mutator::ALL.len()],
+    /// Likewise.
+    withheld_operations: [Counter; Mutator::ALL.len()],
     /// In the order of [`ImageOutcome::ALL`].
     images: [Counter; ImageOutcome::ALL.len()],
     certificate_expiration: Gauge<f64, AtomicU64>,
@@ -134,14 +136,18 @@ pub struct Metrics {
 impl Default for Metrics {
     fn default() -> Self {
         let mut registry = Registry::with_prefix("pullgate");
-        let (patch_operations, images) =
-            (Family::<MutatorLabels, Counter>::default(), Family::<ImageLabels, Counter>::default());
+        let (patch_operations, withheld_operations) =
+            (Family::<MutatorLabels, Counter>::default(), Family::<MutatorLabels, Counter>::default());
+        let images = Family::<ImageLabels, Counter>::default();
+        // A series that exists from the start can be alerted on.
+        let by_mutator = |family: &Family<MutatorLabels, Counter>| {
+            Mutator::ALL.map(|mutator| family.get_or_create(&MutatorLabels { mutator }).clone())
+        };
         let metrics = Self {
             requests: Family::default(),
             duration: Histogram::new(DURATION_BUCKETS),
-            // A series that exists from the start can be alerted on.
-            patch_operations: Mutator::ALL
-                .map(|mutator| patch_operations.get_or_create(&MutatorLabels { mutator }).clone()),
+            patch_operations: by_mutator(&patch_operations),
+            withheld_operations: by_mutator(&withheld_operations),
             images: ImageOutcome::ALL.map(|outcome| images.get_or_create(&ImageLabels { outcome }).clone()),
             certificate_expiration: Gauge::default(),
             reloads: Family::default(),
@@ -155,6 +161,11 @@ impl Default for Metrics {
             metrics.duration.clone(),
         );
         registry.register("patch_operations", "JSON Patch operations", patch_operations);
+        registry.register(
+            "withheld_operations",
+            "JSON Patch operations that MODE=audit has withheld",
+            withheld_operations,
+        );
         registry.register("images", "Images by what became of them", images);
         registry.register(
             "tls_certificate_expiration_timestamp_seconds",
@@ -190,6 +201,9 @@ impl Metrics {
         self.duration.observe(seconds);
         for operation in &verdict.operations {
             self.patch_operations[operation.mutator as usize].inc();
+        }
+        for operation in &verdict.withheld {
+            self.withheld_operations[operation.mutator as usize].inc();
         }
         for outcome in &verdict.images {
             self.images[*outcome as usize].inc();

@@ -58,6 +58,24 @@ pub enum Value<'a> {
     Empty {},
 }
 
+/// As a person reads it.
+impl fmt::Display for Value<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Text(text) => f.write_str(text),
+            Self::Reference(reference) => f.write_str(reference.name),
+            Self::References(references) => {
+                for (place, reference) in references.iter().enumerate() {
+                    f.write_str(if place == 0 { "" } else { ", " })?;
+                    f.write_str(reference.name)?;
+                }
+                Ok(())
+            }
+            Self::Empty {} => f.write_str("{}"),
+        }
+    }
+}
+
 /// `{"name": …}`, a `LocalObjectReference`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Reference<'a> {

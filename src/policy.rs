@@ -8,6 +8,8 @@ use crate::names::Names;
 /// All rules together; the default changes nothing.
 #[derive(Clone, Debug, Default)]
 pub struct Policy {
+    /// `MODE`.
+    pub mode: Mode,
     /// `REGISTRY`, `REGISTRY_MAP`, `IGNORED_REGISTRIES`, `IMAGE_PARSER`.
     pub registries: RegistryRules,
     /// `IMAGE_PULL_POLICY_TO_FORCE`, where `FORCE_IMAGE_PULL_POLICY` is on.
@@ -20,6 +22,16 @@ pub struct Policy {
     pub excluded_namespaces: BTreeSet<String>,
     /// `CONFIG_TARGET_IMAGE_PULL_SECRET_NAME` and what belongs to it.
     pub service_accounts: Option<ServiceAccounts>,
+}
+
+/// What becomes of what the rules say.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Mode {
+    /// It is done.
+    #[default]
+    Enforce,
+    /// It is told and not done.
+    Audit,
 }
 
 /// When a kubelet pulls an image.

@@ -227,7 +227,7 @@ pub struct Denial {
 /// # Errors
 /// None in practice: everything in a verdict can be written as JSON.
 pub fn encode_allowed(uid: &str, verdict: &Verdict<'_>) -> Result<Vec<u8>, serde_json::Error> {
-    let Verdict { operations, warnings, originals, images: _ } = verdict;
+    let Verdict { operations, warnings, originals, images: _, withheld: _ } = verdict;
     let patch = if operations.is_empty() { None } else { Some(encode_patch(operations)?) };
     encode(&Response {
         uid,

@@ -6,9 +6,10 @@ use crate::image::analysis::analyse;
 use crate::image::rules::{Prefix, Rule};
 use crate::image::{Parser, RegistryRules};
 use crate::names::Names;
-use crate::policy::{Policy, PullPolicy, PullSecrets, ServiceAccounts, StorageClass};
+use crate::policy::{Mode, Policy, PullPolicy, PullSecrets, ServiceAccounts, StorageClass};
 
 const PARSERS: [(&str, Parser); 2] = [("dot", Parser::Dot), ("distribution", Parser::Distribution)];
+const MODES: [(&str, Mode); 2] = [("enforce", Mode::Enforce), ("audit", Mode::Audit)];
 const STORAGE_CLASS_MODES: [(&str, bool); 2] = [("default", false), ("force", true)];
 
 pub(super) fn read(values: &Values, read: &mut Reader) -> Policy {
@@ -22,6 +23,7 @@ pub(super) fn read(values: &Values, read: &mut Reader) -> Policy {
         exclude_namespaces,
         ..
     } = values;
+    let acts = read.choice("MODE", values.mode.as_ref(), Mode::Enforce, &MODES);
     let registries = read_registries(values, read);
 
     let policies = PullPolicy::ALL.map(|policy| (policy.as_str(), policy));
@@ -44,6 +46,7 @@ pub(super) fn read(values: &Values, read: &mut Reader) -> Policy {
     let service_accounts = read_service_accounts(values, read);
 
     Policy {
+        mode: acts,
         registries,
         pull_policy: force.then_some(to_force),
         pull_secrets: (!names.is_empty()).then_some(PullSecrets { names, append }),

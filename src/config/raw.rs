@@ -27,6 +27,7 @@ pub(crate) use variables;
 variables! {
     /// Raw values of the webhook; an empty one counts as unset.
     Values, VARIABLES:
+    mode = "MODE",
     registry = "REGISTRY",
     registry_map = "REGISTRY_MAP",
     ignored_registries = "IGNORED_REGISTRIES",

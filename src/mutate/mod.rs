@@ -10,13 +10,15 @@ pub mod pull_secret;
 pub mod service_account;
 pub mod storage_class;
 
-use crate::patch::Operation;
+use crate::patch::{Operation, Value};
 
 /// What became of one image.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ImageOutcome {
     /// Taken from another registry.
     Rewritten,
+    /// Likewise, and that is withheld.
+    WouldRewrite,
     /// Under an ignored registry.
     Ignored,
     /// At a target already.
@@ -31,14 +33,22 @@ pub enum ImageOutcome {
 
 impl ImageOutcome {
     /// Every outcome.
-    pub const ALL: [Self; 6] =
-        [Self::Rewritten, Self::Ignored, Self::AtTarget, Self::NoRule, Self::Unparsable, Self::Empty];
+    pub const ALL: [Self; 7] = [
+        Self::Rewritten,
+        Self::WouldRewrite,
+        Self::Ignored,
+        Self::AtTarget,
+        Self::NoRule,
+        Self::Unparsable,
+        Self::Empty,
+    ];
 
     /// Its name in metrics.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Rewritten => "rewritten",
+            Self::WouldRewrite => "would_rewrite",
             Self::Ignored => "ignored",
             Self::AtTarget => "at_target",
             Self::NoRule => "no_rule",
@@ -59,6 +69,28 @@ pub struct Verdict<'a> {
     pub originals: Vec<(&'a str, &'a str)>,
     /// One outcome per image that was looked at.
     pub images: Vec<ImageOutcome>,
+    /// What would be the patch, if anything were to be changed.
+    pub withheld: Vec<Operation<'a>>,
+}
+
+impl Verdict<'_> {
+    /// Says what would be done, in the place of doing it.
+    pub fn withhold(&mut self) {
+        for Operation { path, value, .. } in &self.operations {
+            // A parent that is made for the next one says nothing.
+            if !matches!(value, Value::Empty {}) {
+                let more = "audit: more of this object would be changed";
+                self.warnings.push_or(&format!("audit: {path} would become {value}"), more);
+            }
+        }
+        self.withheld.append(&mut self.operations);
+        self.originals.clear();
+        for outcome in &mut self.images {
+            if *outcome == ImageOutcome::Rewritten {
+                *outcome = ImageOutcome::WouldRewrite;
+            }
+        }
+    }
 }
 
 /// Warnings within what the API server shows: a longer or a later one would vanish, and so would one with a
@@ -74,9 +106,14 @@ impl Warnings {
 
     /// Adds a warning, made printable and short. The last of too many says only that there are more.
     pub fn push(&mut self, warning: &str) {
+        self.push_or(warning, "more images of this object were not rewritten");
+    }
+
+    /// The same, with other words for that.
+    pub fn push_or(&mut self, warning: &str, more: &str) {
         if self.0.len() == Self::MAX {
             if let Some(last) = self.0.last_mut() {
-                "more images of this object were not rewritten".clone_into(last);
+                more.clone_into(last);
             }
             return;
         }

@@ -14,6 +14,7 @@ use crate::admit::{Outcome, Resource, Verb};
 use crate::answer::{Admitted, answer};
 use crate::http_server::TEXT;
 use crate::metrics::CallOutcome;
+use crate::patch::to_json;
 use crate::review::BadReview;
 
 /// How long a body may take; a shorter `?timeout=` is the request's own.
@@ -146,7 +147,8 @@ fn observe(app: &App, admitted: &Admitted<'_>, started: Instant) {
     app.metrics.call(*resource, *verb, CallOutcome::Admitted(*outcome));
     app.metrics.verdict(verdict, elapsed.as_secs_f64());
     let told =
-        matches!(outcome, Outcome::Patched | Outcome::Denied) || !verdict.warnings.as_slice().is_empty();
+        matches!(outcome, Outcome::Patched | Outcome::WouldPatch | Outcome::Denied | Outcome::WouldDeny)
+            || !verdict.warnings.as_slice().is_empty();
     let level = if told { Level::Info } else { Level::Debug };
     let metadata = request.object.as_ref().and_then(|object| object.metadata.as_ref());
     let name = request.name.as_deref().filter(|name| !name.is_empty());
@@ -160,11 +162,15 @@ fn observe(app: &App, admitted: &Admitted<'_>, started: Instant) {
         name = short(name.unwrap_or_default()),
         operation = short(request.operation.as_deref().unwrap_or_default()),
         outcome = outcome.as_str(),
-        operations = verdict.operations.len(),
+        operations = verdict.operations.len() + verdict.withheld.len(),
         microseconds = u64::try_from(elapsed.as_micros()).unwrap_or(u64::MAX),
         reason = denial.map_or("", |denial| denial.message.as_str());
         "admission"
     );
+    if !verdict.withheld.is_empty() {
+        let patch = to_json(&verdict.withheld).unwrap_or_default();
+        log!(Level::Info, uid = short(uid), patch = patch.as_str(); "audit: this patch is withheld");
+    }
 }
 
 /// As much of a text from outside as any honest one has: a log line stays a line.

@@ -240,3 +240,23 @@ fn a_map_of_registries_and_the_docker_parser_decide_each_image_by_itself() {
         ]
     );
 }
+
+#[test]
+fn in_audit_mode_a_pod_stays_as_it_is_and_its_author_is_told() {
+    let space = Space::new();
+    let hooked = space.webhook(&[("MODE", "audit"), ("REGISTRY", "registry.example")]);
+    let told = space.kubectl("create -f -").input(&pod("web", "nginx:1.27")).ok().err;
+    assert!(
+        told.contains("audit: /spec/containers/0/image would become registry.example/nginx:1.27"),
+        "{told}"
+    );
+    assert_eq!(images(&space.get("pod/web")), [("app", "nginx:1.27")]);
+    let process = &hooked.process;
+    assert!(
+        process.calls(&[r#"outcome="would_patch""#]) > 0 && process.calls(&[r#"outcome="patched""#]) == 0
+    );
+    assert!(process.count("pullgate_withheld_operations_total", &[r#"mutator="image""#]) > 0);
+    assert!(process.count("pullgate_images_total", &[r#"outcome="would_rewrite""#]) > 0);
+    assert_eq!(process.count("pullgate_patch_operations_total", &[]), 0);
+    assert!(process.log().contains("audit: this patch is withheld"), "{}", process.log());
+}

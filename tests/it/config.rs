@@ -34,6 +34,7 @@ fn nothing_set_changes_nothing_and_serves_on_the_usual_ports() {
     assert_eq!(
         effective,
         [
+            "MODE=enforce",
             "REGISTRY=",
             "REGISTRY_MAP=",
             "IGNORED_REGISTRIES=",

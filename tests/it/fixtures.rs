@@ -11,9 +11,11 @@ use std::path::{Path, PathBuf};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use json_patch::Patch;
+use pullgate::admit::Outcome;
 use pullgate::answer::answer;
 use pullgate::config::load_policy;
-use pullgate::policy::Policy;
+use pullgate::patch::to_json;
+use pullgate::policy::{Mode, Policy};
 use serde_json::Value;
 
 struct Case {
@@ -132,4 +134,39 @@ fn there_are_cases_and_enough_of_them_are_recorded() {
     let names: Vec<_> = cases().into_iter().map(|case| case.name).collect();
     assert!(names.len() >= 40, "{} cases", names.len());
     assert!(names.iter().filter(|name| name.starts_with("recorded-")).count() >= 10);
+}
+
+#[test]
+fn in_audit_mode_every_case_is_allowed_without_a_patch_and_told_where_it_would_not_be() {
+    for mut case in cases() {
+        let before = ask(&case, &case.review).1;
+        case.policy.mode = Mode::Audit;
+        let (mut outcome, mut withheld) = (None, String::new());
+        let bytes = answer(&case.policy, &case.review, |admitted| {
+            outcome = Some(admitted.outcome);
+            withheld = to_json(&admitted.verdict.withheld).unwrap();
+        });
+        let answered: Value = serde_json::from_slice(&bytes.unwrap()).unwrap();
+        let response = &answered["response"];
+        assert_eq!(response["allowed"], true, "{}", case.name);
+        assert!(
+            response.get("patch").is_none() && response.get("auditAnnotations").is_none(),
+            "{}",
+            case.name
+        );
+        if case.name.starts_with("in-audit-mode") {
+            continue;
+        }
+        let warned = response["warnings"].as_array().is_some_and(|all| !all.is_empty());
+        let expected = match (before["response"]["allowed"].as_bool(), before["response"].get("patch")) {
+            (Some(false), _) => Outcome::WouldDeny,
+            (_, Some(patch)) => {
+                assert_eq!(serde_json::from_str::<Value>(&withheld).unwrap(), *patch, "{}", case.name);
+                Outcome::WouldPatch
+            }
+            _ => continue,
+        };
+        assert_eq!(outcome, Some(expected), "{}", case.name);
+        assert!(warned, "{}", case.name);
+    }
 }

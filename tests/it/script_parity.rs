@@ -186,6 +186,7 @@ const ONE_VARIABLE: &[Row] = &[
         &[",", "fast", " rook-ceph.block ", "fast,", "fast,fast", "1"],
         &["a-.b", "a..b", "a_b", "Fast", "fast,slow", "a b", "-a"],
     ),
+    ("MODE", &["enforce", "audit"], &["Audit", "off", "audit "]),
     ("STORAGE_CLASS_MODE", &["default", "force"], &["Default", "default ", "none"]),
     (
         "EXCLUDE_NAMESPACES",

@@ -57,6 +57,7 @@ sample() {
     CONFIG_*_NAME) echo image-pull-secret ;;
     CONFIG_*_NAMESPACE) echo credentials ;;
     LOG_LEVEL) echo debug ;;
+    MODE) echo audit ;;
     LOG_FORMAT) echo json ;;
     SHUTDOWN_*) echo 7 ;;
     MAX_*) echo 104857600 ;;
@@ -69,7 +70,7 @@ sample() {
 case_every_setting_of_the_help_reaches_the_deployment_quoted() {
   local names name variables=() flags=()
   names=$(generate -- --help | sed -n '/^Settings of/,/^$/p' | sed 1d)
-  [ "$(echo "$names" | wc -w)" -eq 26 ]
+  [ "$(echo "$names" | wc -w)" -eq 27 ]
   for name in $names; do
     variables+=("$name=$(sample "$name")")
     flags+=(--set "$name=$(sample "$name")")

@@ -120,7 +120,7 @@ case_what_the_manifests_fix_is_refused() {
 }
 
 case_unknown_options_and_settings_are_named() {
-  refused '--set REGISTRI: no such setting; there are: REGISTRY REGISTRY_MAP' generate IMAGE=a/b:1 -- --set REGISTRI=x
+  refused '--set REGISTRI: no such setting; there are: MODE REGISTRY REGISTRY_MAP' generate IMAGE=a/b:1 -- --set REGISTRI=x
   refused '--set PATH: no such setting' generate IMAGE=a/b:1 -- --set PATH=/x
   refused '--set PORT HEALTH_PORT: no such setting' generate IMAGE=a/b:1 -- --set 'PORT HEALTH_PORT=9000'
   refused '--set REGISTRY: expected NAME=VALUE' generate IMAGE=a/b:1 -- --set REGISTRY
