@@ -42,6 +42,10 @@ pub enum ClientError {
 /// # Errors
 /// What cannot be read or used.
 pub(crate) async fn config(kubeconfig: Option<&Path>) -> Result<Config, ClientError> {
+    reach(kubeconfig, None).await
+}
+
+async fn reach(kubeconfig: Option<&Path>, context: Option<&str>) -> Result<Config, ClientError> {
     let mut config = match kubeconfig {
         None => Config::incluster().map_err(ClientError::NoServiceAccount)?,
         Some(path) => {
@@ -53,7 +57,9 @@ pub(crate) async fn config(kubeconfig: Option<&Path>) -> Result<Config, ClientEr
             // The library panics at the start of a text in UTF-16.
             text(path).map_err(|problem| ClientError::Unreadable { path: path.to_owned(), problem })?;
             let read = Kubeconfig::read_from(path).map_err(problem)?;
-            Config::from_custom_kubeconfig(read, &KubeConfigOptions::default()).await.map_err(problem)?
+            let options =
+                KubeConfigOptions { context: context.map(str::to_owned), ..KubeConfigOptions::default() };
+            Config::from_custom_kubeconfig(read, &options).await.map_err(problem)?
         }
     };
     // So it does at a token that no header can carry.
@@ -67,6 +73,24 @@ pub(crate) async fn config(kubeconfig: Option<&Path>) -> Result<Config, ClientEr
     config.default_retry = false;
     config.connect_timeout = Some(PATIENCE);
     Ok(config)
+}
+
+/// How a person reaches it: by the kubeconfig that is named, else as kubectl does (`KUBECONFIG`, `$HOME/.kube/config`), else
+/// as a Pod.
+///
+/// # Errors
+/// What cannot be read or used.
+pub(crate) async fn as_kubectl(
+    kubeconfig: Option<&Path>,
+    context: Option<&str>,
+) -> Result<Config, ClientError> {
+    let named = kubeconfig.map(Path::to_owned);
+    let usual = || {
+        let listed = std::env::var_os("KUBECONFIG").filter(|paths| !paths.is_empty());
+        let first = listed.and_then(|paths| std::env::split_paths(&paths).find(|path| path.exists()));
+        first.or_else(|| Some(std::env::home_dir()?.join(".kube/config")).filter(|path| path.exists()))
+    };
+    reach(named.or_else(usual).as_deref(), context).await
 }
 
 /// The error for a configuration that makes no client.

@@ -24,7 +24,7 @@ use crate::image::analysis::Notice;
 use crate::register::{self, RegisterError};
 use crate::webhook::tls::{Files, TlsError};
 use crate::webhook::{App, ServeError, Stop, Stopped, start, tls};
-use crate::{logging, offline};
+use crate::{doctor, logging, offline};
 
 /// Exit status of an unusable configuration, certificate or input.
 const UNUSABLE: u8 = 2;
@@ -49,6 +49,8 @@ enum Command {
     Refresher(refresher::options::Options),
     /// Print the CustomResourceDefinition of ImagePullSecret, for `kubectl apply -f -`
     Crd,
+    /// Ask a cluster what is wrong with pullgate in it, and say which command mends it (0: nothing, 1: something)
+    Doctor(doctor::Options),
     /// Wait for a replica of a Deployment, then register a webhook with the API server
     Register(register::Options),
 }
@@ -69,6 +71,7 @@ pub fn run() -> ExitCode {
         Command::Controller(flags) => controller(&flags),
         Command::Refresher(options) => refresher(options),
         Command::Crd => crd(),
+        Command::Doctor(options) => doctor(&options),
         Command::Register(options) => register(&options),
     }
 }
@@ -196,6 +199,19 @@ fn crd() -> ExitCode {
         Ok(manifest) => {
             print(&manifest);
             ExitCode::SUCCESS
+        }
+        Err(problem) => {
+            print_lines(&[format!("error: {problem}\n")]);
+            ExitCode::from(UNUSABLE)
+        }
+    }
+}
+
+fn doctor(options: &doctor::Options) -> ExitCode {
+    match actix_web::rt::System::new().block_on(doctor::run(options)) {
+        Ok((report, is_well)) => {
+            print(&report);
+            ExitCode::from(u8::from(!is_well))
         }
         Err(problem) => {
             print_lines(&[format!("error: {problem}\n")]);

@@ -17,6 +17,7 @@ pub mod cli;
 pub mod config;
 pub mod controller;
 mod descriptors;
+pub mod doctor;
 mod http_server;
 pub mod image;
 pub mod json;

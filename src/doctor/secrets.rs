@@ -1,0 +1,137 @@
+//! PURE: references of ServiceAccounts, copies of the pull secret, and the controller's rights.
+
+use serde_json::Value;
+
+use super::finding::{Report, Severity};
+use super::seen::{Distribution, Seen, list, text};
+use super::workloads::MOST;
+use crate::controller::engine::OPT_OUT;
+
+/// Accounts that should reference the pull secret and do not.
+pub(super) fn accounts(seen: &Seen, report: &mut Report) {
+    let by_policy = match &seen.policy {
+        Some(Ok(policy)) => policy.service_accounts.as_ref().map(|rule| Distribution {
+            secret: rule.secret.clone(),
+            source: (String::new(), String::new()),
+            excluded: rule.excluded_namespaces.clone(),
+            accounts: rule.names.clone(),
+        }),
+        _ => None,
+    };
+    // What the controller does says more: it heals.
+    let Some(rule) = seen.distribution.as_ref().or(by_policy.as_ref()) else { return };
+    let lacking: Vec<_> = seen
+        .accounts
+        .iter()
+        .filter(|account| {
+            let namespace = text(account, "/metadata/namespace");
+            is_meant(seen, rule, namespace)
+                && rule.accounts.cover(text(account, "/metadata/name"))
+                && account["metadata"].get("deletionTimestamp").is_none()
+                && !list(account, "/imagePullSecrets").iter().any(|it| text(it, "/name") == rule.secret)
+        })
+        .collect();
+    for account in lacking.iter().take(MOST) {
+        let (namespace, name) = (text(account, "/metadata/namespace"), text(account, "/metadata/name"));
+        let problem = format!("ServiceAccount {namespace}/{name} does not reference {}", rule.secret);
+        let entry = format!("{{\"name\":\"{}\"}}", rule.secret);
+        let (path, value) = if list(account, "/imagePullSecrets").is_empty() {
+            ("/imagePullSecrets", format!("[{entry}]"))
+        } else {
+            ("/imagePullSecrets/-", entry)
+        };
+        let mend = format!(
+            "kubectl --namespace {namespace} patch serviceaccount {name} --type=json --patch='[{{\"op\":\"add\",\"path\":\"{path}\",\"value\":{value}}}]'"
+        );
+        report.add("accounts", Severity::Warning, problem, mend);
+    }
+    if lacking.len() > MOST {
+        let problem = format!("and {} more ServiceAccounts", lacking.len() - MOST);
+        report.add("accounts", Severity::Warning, problem, look_at_controller(seen));
+    }
+}
+
+/// Copies that are missing or not as the source.
+pub(super) fn copies(seen: &Seen, report: &mut Report) {
+    let (Some(rule), Some(copies)) = (&seen.distribution, &seen.copies) else { return };
+    let Distribution { secret, source: (namespace, name), .. } = rule;
+    let Some(source) = &copies.source else {
+        if seen.resources.is_empty() {
+            let problem = format!("Secret {namespace}/{name}, which is to be handed out, does not exist");
+            let mend = format!(
+                "kubectl --namespace {namespace} create secret docker-registry {name} --docker-server=… --docker-username=… --docker-password=…"
+            );
+            report.add("source", Severity::Error, problem, mend);
+        }
+        return;
+    };
+    let meant = seen.namespaces.iter().filter(|it| it["metadata"].get("deletionTimestamp").is_none());
+    let meant = meant.map(|it| text(it, "/metadata/name")).filter(|it| is_meant(seen, rule, it));
+    let out_of_step: Vec<_> =
+        meant.filter(|namespace| copies.by_namespace.get(*namespace) != Some(source)).collect();
+    for namespace in out_of_step.iter().take(MOST) {
+        let problem = if copies.by_namespace.contains_key(*namespace) {
+            format!("Secret {namespace}/{secret} does not hold what the source holds")
+        } else {
+            format!("namespace {namespace} has no Secret {secret}")
+        };
+        report.add("copies", Severity::Warning, problem, look_at_controller(seen));
+    }
+    if out_of_step.len() > MOST {
+        let problem = format!("and {} more namespaces", out_of_step.len() - MOST);
+        report.add("copies", Severity::Warning, problem, look_at_controller(seen));
+    }
+}
+
+fn is_meant(seen: &Seen, rule: &Distribution, namespace: &str) -> bool {
+    let opted_out = |it: &Value| it["metadata"]["annotations"].get(OPT_OUT).is_some_and(|it| it == "true");
+    !rule.excluded.contains(namespace)
+        && seen.namespaces.iter().all(|it| text(it, "/metadata/name") != namespace || !opted_out(it))
+}
+
+fn look_at_controller(seen: &Seen) -> String {
+    format!("kubectl --namespace {} rollout restart deployment/pullgate-controller", seen.namespace)
+}
+
+/// Resources that say themselves what is wrong.
+pub(super) fn resources(seen: &Seen, report: &mut Report) {
+    for resource in &seen.resources {
+        let name = text(resource, "/metadata/name");
+        let conditions = list(resource, "/status/conditions").iter();
+        let ready = conditions.clone().find(|condition| text(condition, "/type") == "Ready");
+        let status = ready.map_or("", |ready| text(ready, "/status"));
+        if status != "True" {
+            let said = ready.map_or_else(
+                || text(resource, "/status/reason").to_owned(),
+                |ready| format!("{}: {}", text(ready, "/reason"), text(ready, "/message")),
+            );
+            let problem = format!("ImagePullSecret {name} is not ready: {said}");
+            report.add(
+                "resources",
+                Severity::Warning,
+                problem,
+                format!("kubectl describe imagepullsecret {name}"),
+            );
+        }
+    }
+}
+
+/// Rights that the controller lacks, and whether it is there at all.
+pub(super) fn controller(seen: &Seen, report: &mut Report) {
+    let namespace = &seen.namespace;
+    for right in &seen.lacking {
+        let problem = format!("ServiceAccount {namespace}/pullgate-controller may not {right}");
+        report.add("rights", Severity::Error, problem, seen.reapply());
+    }
+    if let Some(controller) = &seen.controller
+        && controller["status"]["observedGeneration"].as_u64().is_some()
+        && controller["status"]["readyReplicas"].as_u64().unwrap_or_default() == 0
+    {
+        let problem =
+            format!("Deployment {namespace}/pullgate-controller has no ready replica: nothing is kept");
+        let mend = format!(
+            "kubectl --namespace {namespace} describe pods --selector app.kubernetes.io/component=controller"
+        );
+        report.add("controller", Severity::Error, problem, mend);
+    }
+}

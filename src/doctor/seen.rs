@@ -1,0 +1,172 @@
+//! PURE: what there is in the cluster, as JSON, and how it is read.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::Value;
+
+use crate::certs::{Certificate, read};
+use crate::controller::credentials::Digest;
+use crate::names::Names;
+use crate::policy::Policy;
+
+/// Everything that is looked at. What may not be read is empty, and named in `unreadable`.
+#[derive(Debug, Default)]
+pub struct Seen {
+    /// pullgate's own.
+    pub namespace: String,
+    /// Seconds since 1970.
+    pub now: i64,
+    /// `gitVersion` of the API server.
+    pub server: String,
+    /// The `MutatingWebhookConfiguration` of pullgate.
+    pub registration: Option<Value>,
+    /// All others.
+    pub others: Vec<Value>,
+    /// The webhook's Deployment.
+    pub webhook: Option<Value>,
+    /// What its environment says, or why that cannot be used.
+    pub policy: Option<Result<Policy, String>>,
+    /// The controller's Deployment.
+    pub controller: Option<Value>,
+    /// What its environment says.
+    pub distribution: Option<Distribution>,
+    /// Of the webhook's Service.
+    pub slices: Vec<Value>,
+    /// The serving certificate, with what it expires by.
+    pub serving: Vec<Certificate>,
+    /// All Namespaces.
+    pub namespaces: Vec<Value>,
+    /// All Pods.
+    pub pods: Vec<Value>,
+    /// All ServiceAccounts.
+    pub accounts: Vec<Value>,
+    /// Digests of the source, and of Secrets of the copies' name by their namespace.
+    pub copies: Option<Copies>,
+    /// `ImagePullSecret` resources.
+    pub resources: Vec<Value>,
+    /// Rights that the controller should have and has not.
+    pub lacking: Vec<String>,
+    /// What could not be looked at, and why.
+    pub unreadable: Vec<(String, String)>,
+}
+
+/// What the controller of the settings hands out.
+#[derive(Clone, Debug)]
+pub struct Distribution {
+    /// Name of the copies.
+    pub secret: String,
+    /// Namespace and name of the source.
+    pub source: (String, String),
+    /// Namespaces that get none.
+    pub excluded: BTreeSet<String>,
+    /// Who references the copies.
+    pub accounts: Names,
+}
+
+/// What copies hold, by digest.
+#[derive(Debug, Default)]
+pub struct Copies {
+    /// What they should hold; none: there is no source.
+    pub source: Option<Digest>,
+    /// What they hold.
+    pub by_namespace: BTreeMap<String, Digest>,
+}
+
+/// A text in an object, or an empty one.
+#[must_use]
+pub fn text<'a>(object: &'a Value, pointer: &str) -> &'a str {
+    object.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
+}
+
+/// A list in an object, or an empty one.
+#[must_use]
+pub fn list<'a>(object: &'a Value, pointer: &str) -> &'a [Value] {
+    object.pointer(pointer).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default()
+}
+
+/// `NAMESPACE/NAME`, or `NAME`.
+#[must_use]
+pub fn name(object: &Value) -> String {
+    match (text(object, "/metadata/namespace"), text(object, "/metadata/name")) {
+        ("", name) => name.to_owned(),
+        (namespace, name) => format!("{namespace}/{name}"),
+    }
+}
+
+impl Seen {
+    /// The webhooks of the registration, each with whom it trusts.
+    pub fn webhooks(&self) -> impl Iterator<Item = &Value> {
+        self.registration.iter().flat_map(|registration| list(registration, "/webhooks"))
+    }
+
+    /// The one that Pods are sent to.
+    #[must_use]
+    pub fn pods_webhook(&self) -> Option<&Value> {
+        self.webhooks().find(|webhook| is_for(webhook, "pods"))
+    }
+
+    /// What puts the manifests right again: they come from a chart or from the script.
+    #[must_use]
+    pub fn reapply(&self) -> String {
+        let release = self
+            .webhook
+            .as_ref()
+            .map_or("", |object| text(object, "/metadata/annotations/meta.helm.sh~1release-name"));
+        if release.is_empty() {
+            return "kubectl apply -f generated/".to_owned();
+        }
+        let namespace = &self.namespace;
+        format!("helm upgrade {release} deployment/helm/pullgate --namespace {namespace} --reuse-values")
+    }
+
+    /// Whether a check has what it needs.
+    #[must_use]
+    pub fn can_see(&self, what: &str) -> bool {
+        self.unreadable.iter().all(|(unreadable, _)| unreadable != what)
+    }
+}
+
+/// Whether a webhook is called for the creation of these.
+#[must_use]
+pub fn is_for(webhook: &Value, resource: &str) -> bool {
+    let has = |rule: &Value, field: &str, wanted: &[&str]| {
+        list(rule, field).iter().filter_map(Value::as_str).any(|given| wanted.contains(&given))
+    };
+    list(webhook, "/rules").iter().any(|rule| {
+        has(rule, "/apiGroups", &["", "*"])
+            && has(rule, "/operations", &["CREATE", "*"])
+            && has(rule, "/resources", &[resource, "*", "*/*"])
+    })
+}
+
+/// Whom a webhook is trusted by.
+#[must_use]
+pub fn trusted(webhook: &Value) -> Vec<Certificate> {
+    let bundle = text(webhook, "/clientConfig/caBundle");
+    read(&STANDARD.decode(bundle).unwrap_or_default())
+}
+
+/// Whether a label selector of Kubernetes selects an object.
+#[must_use]
+pub fn selects(selector: Option<&Value>, object: &Value) -> bool {
+    let Some(selector) = selector else { return true };
+    let label = |key: &str| object["metadata"]["labels"].get(key).and_then(Value::as_str);
+    let labels = selector["matchLabels"].as_object().into_iter().flatten();
+    let mut labels = labels.map(|(key, value)| label(key) == value.as_str());
+    let mut expressions = list(selector, "/matchExpressions").iter().map(|expression| {
+        let found = label(text(expression, "/key"));
+        let is_listed = || {
+            let mut values = list(expression, "/values").iter().filter_map(Value::as_str);
+            found.is_some_and(|found| values.any(|value| value == found))
+        };
+        match text(expression, "/operator") {
+            "In" => is_listed(),
+            "NotIn" => !is_listed(),
+            "Exists" => found.is_some(),
+            _ => found.is_none(),
+        }
+    });
+    labels.all(|holds| holds) && expressions.all(|holds| holds)
+}
