@@ -51,6 +51,9 @@ pub(super) fn certificate(seen: &Seen, report: &mut Report) {
         "deployment/generate-certs-and-config.sh --renew … && kubectl apply -f generated/ (with all settings)"
             .to_owned()
     };
+    let again = || {
+        if seen.controller.as_ref().is_some_and(keeps_certificates) { renew() } else { seen.reapply() }
+    };
     if !seen.can_see("secret pullgate-tls") {
         return;
     }
@@ -58,7 +61,7 @@ pub(super) fn certificate(seen: &Seen, report: &mut Report) {
         if seen.webhook.is_some() {
             let problem =
                 format!("Secret {}/pullgate-tls has no certificate: nothing is served", seen.namespace);
-            report.add("certificate", Severity::Error, problem, renew());
+            report.add("certificate", Severity::Error, problem, again());
         }
         return;
     };
@@ -86,7 +89,7 @@ pub(super) fn certificate(seen: &Seen, report: &mut Report) {
                 text(webhook, "/name"),
                 bundle.len()
             );
-            report.add("ca-bundle", Severity::Error, problem, renew());
+            report.add("ca-bundle", Severity::Error, problem, again());
         }
         let over = bundle.iter().filter(|authority| expires_first(authority, own)).count();
         if over > 0 && over == bundle.len() {

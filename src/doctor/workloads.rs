@@ -68,7 +68,7 @@ pub(super) fn escaped(seen: &Seen, report: &mut Report) {
                     entry.or_insert(example).0 += 1;
                 }
                 Decision::Keep(Kept::Ignored(prefix)) => {
-                    *ignored.entry(prefix.text.clone()).or_default() += 1
+                    *ignored.entry(prefix.text.clone()).or_default() += 1;
                 }
                 Decision::Keep(Kept::Malformed(_) | Kept::BadOutput(_)) => {
                     unreadable.push((namespace, text(pod, "/metadata/name")));

@@ -205,6 +205,14 @@ impl<'a> Installation<'a> {
         mounted.to_owned()
     }
 
+    /// Runs a command as it is told to a person, beside the folder of the manifests.
+    #[track_caller]
+    pub(crate) fn run(&self, command: &str) {
+        let ran = Command::new("sh").args(["-c", command]).current_dir(self.generated.folder.path()).output();
+        let ran = ran.expect("there is a shell");
+        assert!(ran.status.success(), "{command}: {}", String::from_utf8_lossy(&ran.stderr));
+    }
+
     pub(crate) fn namespace(&self) -> &str {
         &self.generated.namespace
     }

@@ -12,6 +12,7 @@
 mod certificates;
 mod claims;
 mod controller;
+mod doctor;
 mod edges;
 mod existing;
 mod facts;

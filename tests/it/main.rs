@@ -18,6 +18,7 @@ mod controller_view;
 mod crd;
 mod docs;
 mod docs_controller;
+mod doctor;
 mod fixtures;
 mod grammar;
 mod https;
