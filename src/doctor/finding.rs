@@ -4,6 +4,8 @@ use std::fmt::Write as _;
 
 use serde::Serialize;
 
+use crate::terminal::{CYAN, PLAIN, RED, YELLOW};
+
 /// How bad it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "lowercase")]
@@ -22,6 +24,14 @@ impl Severity {
             Self::Error => "error",
             Self::Warning => "warning",
             Self::Info => "info",
+        }
+    }
+
+    const fn colour(self) -> &'static str {
+        match self {
+            Self::Error => RED,
+            Self::Warning => YELLOW,
+            Self::Info => CYAN,
         }
     }
 }
@@ -63,13 +73,15 @@ impl Report {
         self.findings.iter().all(|finding| finding.severity == Severity::Info)
     }
 
-    /// A line for each finding, and one for all of them.
+    /// A line for each finding, and one for all of them; `coloured` or not.
     #[must_use]
-    pub fn text(&self) -> String {
+    pub fn text(&self, coloured: bool) -> String {
         let mut text = String::new();
         for Finding { check, severity, problem, mend } in &self.findings {
             // Never fails for a String.
-            let _ = writeln!(text, "{:<7} {check}: {}; {}", severity.as_str(), plain(problem), plain(mend));
+            let (colour, end) = if coloured { (severity.colour(), PLAIN) } else { ("", "") };
+            let (problem, mend) = (plain(problem), plain(mend));
+            let _ = writeln!(text, "{colour}{:<7}{end} {check}: {problem}; {mend}", severity.as_str());
         }
         let count = |severity| self.findings.iter().filter(|finding| finding.severity == severity).count();
         let (errors, warnings) = (count(Severity::Error), count(Severity::Warning));
@@ -105,13 +117,14 @@ mod tests {
     #[test]
     fn a_finding_is_a_line_whatever_is_in_it() {
         let mut report = Report::default();
-        assert_eq!(report.text(), "all is well\n");
+        assert_eq!(report.text(true), "all is well\n");
         report.add("b", Severity::Info, "one".to_owned(), "kubectl x".to_owned());
         assert!(report.is_well());
         report.add("a", Severity::Error, "two\n\u{1b}[31m".to_owned(), "kubectl y".to_owned());
         report.sort();
+        assert!(report.text(true).starts_with("\u{1b}[31merror  \u{1b}[0m a: "));
         assert_eq!(
-            report.text(),
+            report.text(false),
             "error   a: two??[31m; kubectl y\ninfo    b: one; kubectl x\n1 error, 0 warnings\n"
         );
         let json: serde_json::Value = serde_json::from_str(&report.json().unwrap()).unwrap();

@@ -21,6 +21,7 @@ use self::cluster::Cluster;
 use self::finding::{Report, Severity};
 use self::seen::Seen;
 use crate::api_server::{ClientError, as_kubectl, no_client};
+use crate::terminal::{Color, shows_colours};
 
 /// What `pullgate doctor` is told.
 #[derive(Debug, Args)]
@@ -37,6 +38,9 @@ pub struct Options {
     /// For a person, or for a program
     #[arg(long, short, value_enum, default_value_t = Output::Text)]
     output: Output,
+    /// Colours in text; auto: on a terminal, unless `NO_COLOR` is set
+    #[arg(long, value_name = "WHEN", value_enum, default_value_t)]
+    color: Color,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -68,7 +72,7 @@ pub async fn run(options: &Options) -> Result<(String, bool), DoctorError> {
     let seen = Cluster::new(client, &options.namespace).look().await.map_err(DoctorError::NoAnswer)?;
     let report = examine(&seen);
     let text = match options.output {
-        Output::Text => report.text(),
+        Output::Text => report.text(options.color.is_on(shows_colours())),
         Output::Json => report.json().map_err(|error| DoctorError::NoAnswer(error.to_string()))?,
     };
     Ok((text, report.is_well()))

@@ -2,11 +2,7 @@
 
 use similar::TextDiff;
 
-const BOLD: &str = "\u{1b}[1m";
-const RED: &str = "\u{1b}[31m";
-const GREEN: &str = "\u{1b}[32m";
-const CYAN: &str = "\u{1b}[36m";
-const PLAIN: &str = "\u{1b}[0m";
+use crate::terminal::{BOLD, CYAN, GREEN, PLAIN, RED};
 
 /// The difference between two texts of what `name` names, in git's colours when asked for.
 pub(super) fn unified(name: &str, before: &str, after: &str, colours: bool) -> String {

@@ -15,17 +15,18 @@ mod parts;
 mod sources;
 pub mod yaml;
 
-use std::io::{self, BufWriter, ErrorKind, IsTerminal as _, Read, Write};
+use std::io::{self, BufWriter, ErrorKind, Read, Write};
 
 use crate::admit::Outcome;
 use crate::answer::answer;
 use crate::policy::Policy;
+use crate::terminal::shows_colours;
 use diff::unified;
 use parts::{Admitted, Call, admit_all};
 use sources::{Source, sources};
 use yaml::{Document, print};
 
-pub use options::{Color, Options};
+pub use options::Options;
 
 /// Exit status of a run whose manifests come out as they went in, or with changes that were not asked about.
 pub const FINE: u8 = 0;
@@ -49,8 +50,7 @@ pub struct Streams<'a> {
 /// Runs on the streams of the process; returns its exit status.
 #[must_use]
 pub fn run_process(options: &Options, policy: &Policy) -> u8 {
-    let terminal =
-        io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+    let terminal = shows_colours();
     let mut streams = Streams {
         input: &mut io::stdin().lock(),
         output: &mut BufWriter::new(io::stdout().lock()),
@@ -162,11 +162,7 @@ impl Run<'_, '_> {
             }
         }
         if diff && changed {
-            let colours = match self.options.color {
-                Color::Auto => self.streams.terminal,
-                Color::Always => true,
-                Color::Never => false,
-            };
+            let colours = self.options.color.is_on(self.streams.terminal);
             let diff = unified(&format!("{source} {title}"), &print(before), &print(after), colours);
             output.write_all(diff.as_bytes())?;
         }

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use crate::terminal::Color;
+
 /// Apply the webhook's rules to manifests, without a cluster.
 #[expect(clippy::struct_excessive_bools, reason = "one per flag")]
 #[derive(Clone, Debug, Default, clap::Args)]
@@ -33,16 +35,4 @@ pub struct Options {
     /// Colours in diffs; auto: on a terminal, unless `NO_COLOR` is set
     #[arg(long, value_name = "WHEN", value_enum, default_value_t)]
     pub color: Color,
-}
-
-/// When diffs are coloured.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
-pub enum Color {
-    /// On a terminal.
-    #[default]
-    Auto,
-    /// Everywhere.
-    Always,
-    /// Nowhere.
-    Never,
 }

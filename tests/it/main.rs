@@ -28,6 +28,7 @@ mod https_reviews;
 mod image_properties;
 mod image_references;
 mod login;
+mod manual;
 mod merge;
 mod migration;
 mod migration_accounts;

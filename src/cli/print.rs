@@ -1,0 +1,48 @@
+//! What commands write for people.
+
+use std::io::{self, Write as _};
+use std::process::ExitCode;
+
+use log::{info, warn};
+
+use super::UNUSABLE;
+use crate::config::{ConfigError, notices};
+use crate::image::analysis::Notice;
+
+/// Writes to standard output; a reader that has gone away is no error of ours.
+pub(super) fn print(text: &str) {
+    drop(io::stdout().write_all(text.as_bytes()));
+}
+
+pub(super) fn log_notices(notices: &[Notice]) {
+    for notice in notices {
+        match notice {
+            Notice::Warning(text) => warn!("{text}"),
+            Notice::Note(text) => info!("{text}"),
+        }
+    }
+}
+
+/// To a person, or to a log of CI: plain lines suit both.
+pub(super) fn print_notices(notices: &[Notice]) {
+    let line = |notice: &Notice| match notice {
+        Notice::Warning(text) => format!("warning: {text}\n"),
+        Notice::Note(text) => format!("note: {text}\n"),
+    };
+    print_lines(&notices.iter().map(line).collect::<Vec<_>>());
+}
+
+pub(super) fn unusable(errors: &[ConfigError]) -> ExitCode {
+    // A misspelt name may be why another variable lacks its value.
+    print_notices(&notices(std::env::vars_os()));
+    refused(errors)
+}
+
+pub(super) fn refused(errors: &[ConfigError]) -> ExitCode {
+    print_lines(&errors.iter().map(|error| format!("error: {error}\n")).collect::<Vec<_>>());
+    ExitCode::from(UNUSABLE)
+}
+
+pub(super) fn print_lines(lines: &[String]) {
+    drop(io::stderr().write_all(lines.concat().as_bytes()));
+}

@@ -1,0 +1,40 @@
+//! Colours: on a terminal, and never where somebody asks for none.
+
+use std::io::{self, IsTerminal as _};
+
+pub(crate) const BOLD: &str = "\u{1b}[1m";
+pub(crate) const RED: &str = "\u{1b}[31m";
+pub(crate) const GREEN: &str = "\u{1b}[32m";
+pub(crate) const YELLOW: &str = "\u{1b}[33m";
+pub(crate) const CYAN: &str = "\u{1b}[36m";
+pub(crate) const PLAIN: &str = "\u{1b}[0m";
+
+/// When output is coloured.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Color {
+    /// On a terminal.
+    #[default]
+    Auto,
+    /// Everywhere.
+    Always,
+    /// Nowhere.
+    Never,
+}
+
+impl Color {
+    /// Whether output is coloured, where `terminal` says whether somebody sees colours.
+    #[must_use]
+    pub const fn is_on(self, terminal: bool) -> bool {
+        match self {
+            Self::Auto => terminal,
+            Self::Always => true,
+            Self::Never => false,
+        }
+    }
+}
+
+/// Whether standard output goes to somebody who sees colours, and wants them ([NO_COLOR](https://no-color.org)).
+#[must_use]
+pub fn shows_colours() -> bool {
+    io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+}
