@@ -24,7 +24,7 @@ use crate::image::analysis::Notice;
 use crate::register::{self, RegisterError};
 use crate::webhook::tls::{Files, TlsError};
 use crate::webhook::{App, ServeError, Stop, Stopped, start, tls};
-use crate::{doctor, logging, offline};
+use crate::{doctor, logging, offline, policy_export};
 
 /// Exit status of an unusable configuration, certificate or input.
 const UNUSABLE: u8 = 2;
@@ -51,6 +51,8 @@ enum Command {
     Crd,
     /// Ask a cluster what is wrong with pullgate in it, and say which command mends it (0: nothing, 1: something)
     Doctor(doctor::Options),
+    /// Print the webhook's rules as an admission policy of the API server itself, for `kubectl apply -f -`
+    Policy(policy_export::Options),
     /// Wait for a replica of a Deployment, then register a webhook with the API server
     Register(register::Options),
 }
@@ -72,6 +74,7 @@ pub fn run() -> ExitCode {
         Command::Refresher(options) => refresher(options),
         Command::Crd => crd(),
         Command::Doctor(options) => doctor(&options),
+        Command::Policy(options) => policy(&options),
         Command::Register(options) => register(&options),
     }
 }
@@ -212,6 +215,24 @@ fn doctor(options: &doctor::Options) -> ExitCode {
         Ok((report, is_well)) => {
             print(&report);
             ExitCode::from(u8::from(!is_well))
+        }
+        Err(problem) => {
+            print_lines(&[format!("error: {problem}\n")]);
+            ExitCode::from(UNUSABLE)
+        }
+    }
+}
+
+fn policy(options: &policy_export::Options) -> ExitCode {
+    let (policy, notices) = match load_policy(std::env::vars_os()) {
+        Ok(loaded) => loaded,
+        Err(errors) => return unusable(&errors),
+    };
+    print_notices(&notices);
+    match policy_export::manifests(&policy, options) {
+        Ok(manifests) => {
+            print(&manifests);
+            ExitCode::SUCCESS
         }
         Err(problem) => {
             print_lines(&[format!("error: {problem}\n")]);

@@ -38,6 +38,8 @@ mod ports;
 mod process;
 mod program;
 mod purity;
+#[path = "../client/reference_table.rs"]
+mod reference_table;
 mod refresher_options;
 mod register;
 mod resource_status;

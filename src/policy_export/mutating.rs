@@ -1,0 +1,96 @@
+//! PURE: the policy that makes the webhook's changes, with one mutation for each topic, in the webhook's order.
+//!
+//! Like the webhook's, they come to nothing the second time, and on updates they set back what cannot change.
+
+use serde_json::{Value, json};
+
+use super::images::{LISTS, Variable};
+use super::{Options, bound, cel, images, match_conditions, object, variables};
+use crate::policy::{Policy, PullPolicy, PullSecrets};
+
+/// The policy and its binding.
+pub(super) fn objects(policy: &Policy, options: &Options, constraints: Value) -> [Value; 2] {
+    let (mut all, mut mutations) = (Vec::new(), Vec::new());
+    if policy.registries.is_active() {
+        all.extend(images::variables(&policy.registries, true));
+        mutations.push(images_to_targets());
+    }
+    mutations.extend(policy.pull_policy.map(pull_policies));
+    if let Some(secrets) = &policy.pull_secrets {
+        let (variables, mutation) = pull_secrets(secrets);
+        all.extend(variables);
+        mutations.push(mutation);
+    }
+    let mutations: Vec<_> = mutations
+        .iter()
+        .map(|expression| json!({"patchType": "JSONPatch", "jsonPatch": {"expression": expression}}))
+        .collect();
+    let spec = json!({
+        "failurePolicy": "Fail",
+        "reinvocationPolicy": "IfNeeded",
+        "matchConstraints": constraints,
+        "matchConditions": match_conditions(),
+        "variables": variables(all),
+        "mutations": mutations,
+    });
+    [
+        object("MutatingAdmissionPolicy", &options.name, &spec),
+        object("MutatingAdmissionPolicyBinding", &options.name, &bound(&options.name, options).into()),
+    ]
+}
+
+/// `mutate::image`. An image volume cannot change once it is there.
+fn images_to_targets() -> String {
+    "variables.misplaced\n\
+     .filter(i, oldObject == null || !i.what.startsWith('volume ') ||\n  \
+     variables.before.exists(b, b.what == i.what && b.image == i.to))\n\
+     .map(i, JSONPatch{op: 'replace', path: i.pointer, value: i.to})"
+        .to_owned()
+}
+
+/// `mutate::pull_policy`
+fn pull_policies(forced: PullPolicy) -> String {
+    let forced = cel::text(forced.as_str());
+    let lists = LISTS.map(|(list, _)| (list, "", "imagePullPolicy")).into_iter();
+    lists
+        .chain([("volumes", "image", "pullPolicy")])
+        .map(|(list, parent, field)| {
+            let (dot, slash) = if parent.is_empty() { ("", "") } else { (".?", "/") };
+            let of = |element: &str| format!("{element}{dot}{parent}.?{field}.orValue('')");
+            let there = if parent.is_empty() { String::new() } else { format!("has(c.{parent}) && ") };
+            let old = format!("oldObject.spec.?{list}.orValue([])");
+            let may_set = if list == "ephemeralContainers" {
+                format!("!{old}.exists(o, o.name == c.name)")
+            } else {
+                format!("{old}.exists(o, o.name == c.name && {} == {forced})", of("o"))
+            };
+            format!(
+                "object.spec.?{list}.orValue([]).transformList(n, c,\n  \
+                 {there}{} != {forced} && (oldObject == null || {may_set}),\n  \
+                 JSONPatch{{op: 'add', path: '/spec/{list}/' + string(n) + '/{parent}{slash}{field}', value: {forced}}})",
+                of("c")
+            )
+        })
+        .collect::<Vec<_>>()
+        .join(" +\n")
+}
+
+/// `mutate::pull_secret`
+fn pull_secrets(secrets: &PullSecrets) -> ([Variable; 4], String) {
+    let PullSecrets { names, append } = secrets;
+    let of = |pod: &str| format!("{pod}.spec.?imagePullSecrets.orValue([]).map(s, s.?name.orValue(''))");
+    let wanted = if *append {
+        "variables.listed + variables.secrets.filter(s, !(s in variables.listed))"
+    } else {
+        "variables.secrets"
+    };
+    let variables = [
+        ("secrets", cel::list(names.iter().map(String::as_str))),
+        ("listed", of("object")),
+        ("wanted", wanted.to_owned()),
+        ("settable", format!("oldObject == null || {} == variables.wanted", of("oldObject"))),
+    ];
+    let mutation = "variables.wanted == variables.listed || !variables.settable ? [] :\n\
+                    [JSONPatch{op: 'add', path: '/spec/imagePullSecrets', value: variables.wanted.map(s, {'name': s})}]";
+    (variables, mutation.to_owned())
+}
