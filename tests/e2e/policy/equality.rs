@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::dry_run;
-use super::installed::{Installed, in_effect};
+use super::direct::try_to_create;
+use super::installed::{Installed, Told, in_effect};
 use super::references::{Group, groups};
 use super::webhook_says::{Made, made, policy};
 use crate::space::{Space, pod};
@@ -70,13 +70,12 @@ fn objection(image: &str, made: &Made, unreadable: &str) -> Option<&'static str>
     }
 }
 
-fn verdicts_are_equal(unreadable: &str) {
+fn verdicts_are_equal(unreadable: &str, groups: &[Group]) {
     let space = Space::new();
-    let groups = groups();
     let settings: Vec<_> = groups.iter().map(Group::settings).collect();
     let unreadable_argument = format!("--unreadable={unreadable}");
     let arguments = ["--action=Deny", &unreadable_argument];
-    let all: Vec<(&[(&str, &str)], &[&str])> =
+    let all: Vec<Told<'_>> =
         settings.iter().map(|settings| (settings.as_slice(), arguments.as_slice())).collect();
     let _installed = Installed::all(&space, &all, select_group);
 
@@ -98,7 +97,7 @@ fn verdicts_are_equal(unreadable: &str) {
 
         let pods: Vec<_> = objections.iter().map(|(image, ..)| of_group(number, pod("one", image))).collect();
         in_effect(&space, pods.first().expect("every group has an image that is refused"));
-        for ((image, made, words), answer) in objections.iter().zip(dry_run::create(&space.name, &pods)) {
+        for ((image, made, words), answer) in objections.iter().zip(try_to_create(&space.name, &pods)) {
             let exact = format!("container app has the image {image} and may only have {}", made.image);
             let expected = match *words {
                 "may only have" if exact.len() > LONGEST_MESSAGE => {
@@ -117,7 +116,7 @@ fn verdicts_are_equal(unreadable: &str) {
             }
         }
         let pods: Vec<_> = fine.chunks(TOGETHER).map(|images| of_group(number, pod_of(images))).collect();
-        for (images, answer) in fine.chunks(TOGETHER).zip(dry_run::create(&space.name, &pods)) {
+        for (images, answer) in fine.chunks(TOGETHER).zip(try_to_create(&space.name, &pods)) {
             match answer {
                 Ok(_) => allowed += images.len(),
                 Err(problem) => {
@@ -131,17 +130,19 @@ fn verdicts_are_equal(unreadable: &str) {
         groups.len()
     );
     assert!(wrong.is_empty(), "{} differences:\n{}", wrong.len(), wrong.join("\n"));
-    assert!(refused > 1000 && allowed > 1000, "too few: {refused} refused, {allowed} allowed");
+    assert!(refused > 500 && allowed > 1000, "too few: {refused} refused, {allowed} allowed");
 }
 
 #[test]
 fn a_policy_refuses_what_the_webhook_would_change_and_nothing_else() {
-    verdicts_are_equal("allow");
+    // Those with the most images: what cannot be read is the same under all.
+    let groups: Vec<_> = groups().into_iter().filter(|group| group.images.len() > 100).collect();
+    verdicts_are_equal("allow", &groups);
 }
 
 #[test]
 fn a_policy_refuses_what_the_webhook_would_change_or_warn_of_and_nothing_else() {
-    verdicts_are_equal("refuse");
+    verdicts_are_equal("refuse", &groups());
 }
 
 #[test]
@@ -149,7 +150,7 @@ fn a_mutating_policy_makes_of_each_image_what_the_webhook_makes_of_it() {
     let space = Space::new();
     let groups = groups();
     let settings: Vec<_> = groups.iter().map(Group::settings).collect();
-    let all: Vec<(&[(&str, &str)], &[&str])> =
+    let all: Vec<Told<'_>> =
         settings.iter().map(|settings| (settings.as_slice(), ["--kind=mutating"].as_slice())).collect();
     let _installed = Installed::all(&space, &all, select_group);
 
@@ -162,7 +163,7 @@ fn a_mutating_policy_makes_of_each_image_what_the_webhook_makes_of_it() {
         in_effect(&space, &of_group(number, pod("one", first)));
         let pods: Vec<_> =
             group.images.chunks(TOGETHER).map(|images| of_group(number, pod_of(images))).collect();
-        let answers = dry_run::create(&space.name, &pods).into_iter();
+        let answers = try_to_create(&space.name, &pods).into_iter();
         let actual: Vec<_> =
             answers.flat_map(|answer| images_of(&answer.expect("nothing refuses it"))).collect();
         assert_eq!(actual.len(), expected.len());

@@ -1,7 +1,8 @@
 //! `pullgate policy`: what the API server makes of it, beside what the webhook makes of the same.
 
+mod actions;
 mod carriers;
-mod dry_run;
+mod direct;
 mod equality;
 mod installed;
 mod limits;
