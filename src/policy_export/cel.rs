@@ -2,6 +2,8 @@
 //!
 //! Grammar: <https://github.com/google/cel-spec/blob/master/doc/langdef.md#syntax>.
 
+use std::fmt::Write as _;
+
 /// A string literal, whatever is in `text`.
 #[must_use]
 pub fn text(text: &str) -> String {
@@ -11,7 +13,8 @@ pub fn text(text: &str) -> String {
         match c {
             '\\' | '\'' => literal.extend(['\\', c]),
             ' '..='~' => literal.push(c),
-            c => literal.push_str(&format!("\\U{:08x}", u32::from(c))),
+            // Writing to a String cannot fail.
+            c => drop(write!(literal, "\\U{:08x}", u32::from(c))),
         }
     }
     literal.push('\'');
@@ -19,13 +22,13 @@ pub fn text(text: &str) -> String {
 }
 
 /// A list of strings.
-pub(super) fn list<'a>(texts: impl IntoIterator<Item = &'a str>) -> String {
-    block('[', texts.into_iter().map(text), ']')
+pub(super) fn list(texts: impl IntoIterator<Item = impl AsRef<str>>) -> String {
+    block('[', texts.into_iter().map(|item| text(item.as_ref())), ']')
 }
 
 /// A map from strings to strings.
-pub(super) fn map<'a>(entries: impl IntoIterator<Item = (&'a str, &'a str)>) -> String {
-    block('{', entries.into_iter().map(|(key, value)| format!("{}: {}", text(key), text(value))), '}')
+pub(super) fn map(entries: impl IntoIterator<Item = (String, String)>) -> String {
+    block('{', entries.into_iter().map(|(key, value)| format!("{}: {}", text(&key), text(&value))), '}')
 }
 
 /// One line for each of several items, so that a difference between two policies shows the rule it is about.

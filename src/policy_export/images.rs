@@ -1,7 +1,7 @@
 //! PURE: what the registry rules decide, as variables of a policy.
 //!
 //! ```text
-//! before                 images of the Pod that is stored
+//! imagesBefore           those of the Pod that is stored
 //! images                 those that the request brings: new, or other than before
 //!   -> readable          valid by the grammar                      Reference::parse
 //!   -> parsed            cut into host, path and suffix
@@ -16,8 +16,10 @@
 //! it is, unless it is lost for [`unreadable`] or [`unplaceable`]. There is no way to bind a name within an expression
 //! of a policy, hence a variable for each step.
 
-use super::cel;
-use crate::image::rules::Prefix;
+use std::cmp::Reverse;
+
+use super::places::{Asked, places, places_before};
+use super::{Variable, cel};
 use crate::image::{Parser, RegistryRules};
 
 /// Whole references, but for what [`NO_NAME`] takes out; `image::reference` has the words for each part.
@@ -45,56 +47,54 @@ const SUFFIX: &str = "(?::[^/@]*)?(?:@.*)?$";
 /// Hosts under which a runtime puts `library/` before a path of one component.
 const HUB: &str = "['', 'docker.io/', 'index.docker.io/']";
 
-/// A variable's name and expression.
-pub(super) type Variable = (&'static str, String);
-
-/// What an image is called in messages, by the field that holds it.
-pub(super) const LISTS: [(&str, &str); 3] = [
-    ("containers", "container"),
-    ("initContainers", "initContainer"),
-    ("ephemeralContainers", "ephemeralContainer"),
-];
+/// What is known of an image at each step, in `i`; `pointer` is that of the field.
+const PLACED: &str = "'what': i.what, 'image': i.image, 'pointer': i.pointer";
+const NAMED: &str = "'what': i.what, 'image': i.image";
 
 /// The variables, the last of which is `misplaced`: maps with `what`, `image` and `to`; and with the `pointer` to the
 /// field, if `pointers` are asked for (from Kubernetes 1.32 on).
 pub(super) fn variables(rules: &RegistryRules, pointers: bool) -> Vec<Variable> {
-    let keep = if pointers {
-        "'what': i.what, 'image': i.image, 'pointer': i.pointer"
-    } else {
-        "'what': i.what, 'image': i.image"
-    };
-    let mut sources: Vec<_> = rules.rules.iter().map(|rule| slashed(&rule.source.key)).collect();
-    sources.sort_by_key(|source| std::cmp::Reverse(source.len()));
-    // The fallback's: it covers everything, and comes last.
-    sources.push(String::new());
-    let kept: Vec<_> =
-        rules.ignored.iter().chain(rules.targets()).map(|prefix| slashed(&prefix.key)).collect();
-    let targets: Vec<_> = rules
-        .rules
-        .iter()
-        .map(|rule| (slashed(&rule.source.key), &rule.target))
-        .chain(rules.fallback.iter().map(|target| (String::new(), target)))
-        .map(|(source, target): (_, &Prefix)| (source, slashed(&target.text)))
-        .collect();
-    vec![
-        ("before", format!("oldObject == null ? [] :\n{}", images("oldObject", false))),
+    let keep = if pointers { PLACED } else { NAMED };
+    let mut variables = Vec::new();
+    variables.extend(brought(pointers));
+    variables.extend(read(keep));
+    variables.extend(tables(rules));
+    variables.extend(decided(rules.parser, keep));
+    variables
+}
+
+/// An image counts unless the stored Pod has the same one in the same place: who labels an old Pod brings none.
+fn brought(pointers: bool) -> [Variable; 2] {
+    let now = places("object", Asked::Image, pointers);
+    let same = "b.what == i.what && b.image == i.image";
+    [
+        ("imagesBefore", places_before(Asked::Image)),
         (
             "images",
-            format!(
-                "({})\n.filter(i, i.image != '' && !variables.before.exists(b, b.what == i.what && b.image == i.image))",
-                images("object", pointers)
-            ),
+            format!("({now})\n.filter(i, i.image != '' && !variables.imagesBefore.exists(b, {same}))"),
         ),
+    ]
+}
+
+/// `Reference::parse` and `Reference::key`.
+fn read(keep: &str) -> [Variable; 4] {
+    let fits = fits("i.host", "i.path");
+    let implied = implies_library("i.host", "i.path");
+    [
         (
             "readable",
             format!(
-                "variables.images.filter(i, size(i.image) <= {MAX_IMAGE} &&\n  i.image.matches(r'{GRAMMAR}') &&\n  !i.image.matches(r'{NO_NAME}'))"
+                "variables.images.filter(i, size(i.image) <= {MAX_IMAGE} &&\n  \
+                 i.image.matches(r'{GRAMMAR}') &&\n  \
+                 !i.image.matches(r'{NO_NAME}'))"
             ),
         ),
         (
             "parsed",
             format!(
-                "variables.readable.map(i, {{{keep},\n  'host': i.image.find(r'{HOST}'), 'suffix': i.image.find(r'{SUFFIX}')}})"
+                "variables.readable.map(i, {{{keep},\n  \
+                 'host': i.image.find(r'{HOST}'),\n  \
+                 'suffix': i.image.find(r'{SUFFIX}')}})"
             ),
         ),
         (
@@ -103,8 +103,7 @@ pub(super) fn variables(rules: &RegistryRules, pointers: bool) -> Vec<Variable> 
                 "variables.parsed.map(i, {{{keep}, 'suffix': i.suffix, 'host': i.host,\n  \
                  'registry': i.host.lowerAscii().replace(':443/', '/'),\n  \
                  'path': i.image.substring(size(i.host), size(i.image) - size(i.suffix))}})\n\
-                 .filter(i, {})",
-                fits("i.host", "i.path")
+                 .filter(i, {fits})"
             ),
         ),
         (
@@ -112,14 +111,31 @@ pub(super) fn variables(rules: &RegistryRules, pointers: bool) -> Vec<Variable> 
             format!(
                 "variables.named.map(i, {{{keep}, 'suffix': i.suffix, 'host': i.host, 'path': i.path,\n  \
                  'key': (i.registry in ['', 'index.docker.io/'] ? 'docker.io/' : i.registry) +\n    \
-                 ({} ? 'library/' : '') + i.path}})",
-                implies_library("i.host", "i.path")
+                 ({implied} ? 'library/' : '') + i.path}})"
             ),
         ),
-        ("kept", cel::list(kept.iter().map(String::as_str))),
+    ]
+}
+
+/// The rules themselves. Each prefix ends in a `/`, as whatever is under it goes on.
+fn tables(rules: &RegistryRules) -> [Variable; 3] {
+    let slashed = |prefix: &str| format!("{prefix}/");
+    let kept = rules.ignored.iter().chain(rules.targets()).map(|prefix| slashed(&prefix.key));
+    let mut sources: Vec<_> = rules.rules.iter().map(|rule| slashed(&rule.source.key)).collect();
+    sources.sort_by_key(|source| Reverse(source.len()));
+    // The fallback's: it covers everything, and comes last. There need not be a target for it.
+    sources.push(String::new());
+    let named = rules.rules.iter().map(|rule| (slashed(&rule.source.key), slashed(&rule.target.text)));
+    let fallback = rules.fallback.iter().map(|target| (String::new(), slashed(&target.text)));
+    [("kept", cel::list(kept)), ("sources", cel::list(sources)), ("targets", cel::map(named.chain(fallback)))]
+}
+
+/// `RegistryRules::decide`
+fn decided(parser: Parser, keep: &str) -> [Variable; 4] {
+    let path = path(parser);
+    let fits = fits("h", "i.to.substring(size(h))");
+    [
         ("moved", "variables.keyed.filter(i, !variables.kept.exists(k, i.key.startsWith(k)))".to_owned()),
-        ("sources", cel::list(sources.iter().map(String::as_str))),
-        ("targets", cel::map(targets.iter().map(|(source, target)| (source.as_str(), target.as_str())))),
         (
             "sent",
             format!(
@@ -131,16 +147,15 @@ pub(super) fn variables(rules: &RegistryRules, pointers: bool) -> Vec<Variable> 
         (
             "aimed",
             format!(
-                "variables.sent.map(i, {{{keep}, 'suffix': i.suffix,\n  'to': variables.targets[i.source] + {}}})",
-                path(rules.parser)
+                "variables.sent.map(i, {{{keep}, 'suffix': i.suffix,\n  \
+                 'to': variables.targets[i.source] +\n    {path}}})"
             ),
         ),
         (
             "misplaced",
             format!(
-                "variables.aimed.filter(i, [i.to.find(r'{HOST}')].exists(h, {}))\n\
-                 .map(i, {{{keep}, 'to': i.to + i.suffix}})",
-                fits("h", "i.to.substring(size(h))")
+                "variables.aimed.filter(i, [i.to.find(r'{HOST}')].exists(h,\n  {fits}))\n\
+                 .map(i, {{{keep}, 'to': i.to + i.suffix}})"
             ),
         ),
     ]
@@ -158,32 +173,6 @@ pub(super) fn left_alone() -> [Variable; 2] {
     [("unreadable", without("images", "named")), ("unplaceable", without("aimed", "misplaced"))]
 }
 
-/// All images of a Pod. The API server's own validation has names unique within a list.
-fn images(pod: &str, pointers: bool) -> String {
-    let lists = LISTS.iter().map(|(list, what)| (*list, *what, "has(c.image)", "c.image", "image"));
-    let volumes = (
-        "volumes",
-        "volume",
-        "has(c.image) && has(c.image.reference)",
-        "c.image.reference",
-        "image/reference",
-    );
-    lists
-        .chain([volumes])
-        .map(|(list, what, has, image, field)| {
-            let elements = format!("{pod}.spec.?{list}.orValue([])");
-            let row = format!("'what': '{what} ' + c.name, 'image': string({image})");
-            if pointers {
-                let pointer = format!("'pointer': '/spec/{list}/' + string(n) + '/{field}'");
-                format!("{elements}.transformList(n, c, {has}, {{{row}, {pointer}}})")
-            } else {
-                format!("{elements}.filter(c, {has}).map(c, {{{row}}})")
-            }
-        })
-        .collect::<Vec<_>>()
-        .join(" +\n")
-}
-
 /// Whether a runtime takes a path, with the `library/` that it adds.
 fn fits(host: &str, path: &str) -> String {
     format!("size({path}) + ({} ? 8 : 0) <= 255", implies_library(host, path))
@@ -198,15 +187,9 @@ fn implies_library(host: &str, path: &str) -> String {
 fn path(parser: Parser) -> &'static str {
     match parser {
         Parser::Dot => {
-            "(\n    i.source == '' && i.host == 'localhost/' ? i.host + i.path :\n    \
+            "(i.source == '' && i.host == 'localhost/' ? i.host + i.path :\n     \
              i.source.indexOf('/') == size(i.source) - 1 ? i.path : i.key.substring(size(i.source)))"
         }
-        Parser::Distribution => {
-            "\n    i.key.substring(i.source == '' ? i.key.indexOf('/') + 1 : size(i.source))"
-        }
+        Parser::Distribution => "i.key.substring(i.source == '' ? i.key.indexOf('/') + 1 : size(i.source))",
     }
-}
-
-fn slashed(prefix: &str) -> String {
-    format!("{prefix}/")
 }

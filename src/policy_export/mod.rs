@@ -12,6 +12,7 @@ pub mod cel;
 mod images;
 mod mutating;
 mod options;
+mod places;
 mod validating;
 
 use std::collections::BTreeSet;
@@ -21,8 +22,10 @@ use serde_json::{Map, Value, json};
 use crate::object::MIRROR_ANNOTATION;
 use crate::offline::yaml;
 use crate::policy::Policy;
-use images::Variable;
 pub use options::{Action, Kind, Options, Unreadable};
+
+/// A variable's name and expression.
+type Variable = (&'static str, String);
 
 /// Where Kubernetes' own Pods are.
 const KUBE_SYSTEM: &str = "kube-system";
@@ -38,6 +41,9 @@ pub enum Problem {
     /// A mutating policy would do less than the webhook.
     #[error("{0}: a mutating policy changes Pods only; accepted: unset, or `--kind validating`")]
     NotOfPods(&'static str),
+    /// A flag of the other kind.
+    #[error("{0}: a mutating policy changes what it objects to; accepted: with `--kind validating`")]
+    NotOfMutating(&'static str),
     /// The API server would refuse the binding.
     #[error("--action: `Deny` and `Warn` exclude each other; accepted: one of them, with or without `Audit`")]
     DenyAndWarn,
@@ -57,31 +63,28 @@ pub fn manifests(policy: &Policy, options: &Options) -> Result<String, Problem> 
 /// # Errors
 /// As of [`manifests`].
 pub fn objects(policy: &Policy, options: &Options) -> Result<[Value; 2], Problem> {
-    let Policy {
-        registries,
-        pull_policy,
-        pull_secrets,
-        storage_class,
-        excluded_namespaces,
-        service_accounts,
-    } = policy;
+    let Policy { registries, pull_policy, pull_secrets, excluded_namespaces, .. } = policy;
     if !registries.is_active() && pull_policy.is_none() && pull_secrets.is_none() {
         return Err(Problem::NoRules);
     }
     let constraints = match_constraints(excluded_namespaces, &options.namespace);
-    match options.kind {
-        Kind::Validating
-            if options.action.contains(&Action::Deny) && options.action.contains(&Action::Warn) =>
-        {
-            Err(Problem::DenyAndWarn)
-        }
-        Kind::Validating => Ok(validating::objects(policy, options, constraints)),
-        Kind::Mutating if storage_class.is_some() => Err(Problem::NotOfPods("DEFAULT_STORAGE_CLASS")),
-        Kind::Mutating if service_accounts.is_some() => {
-            Err(Problem::NotOfPods("CONFIG_TARGET_IMAGE_PULL_SECRET_NAME"))
-        }
-        Kind::Mutating => Ok(mutating::objects(policy, options, constraints)),
+    let acts = |action| options.action.contains(&action);
+    match (options.kind, beyond_pods(policy)) {
+        (Kind::Validating, _) if acts(Action::Deny) && acts(Action::Warn) => Err(Problem::DenyAndWarn),
+        (Kind::Validating, _) => Ok(validating::objects(policy, options, &constraints)),
+        (Kind::Mutating, _) if !options.action.is_empty() => Err(Problem::NotOfMutating("--action")),
+        (Kind::Mutating, _) if options.unreadable.is_some() => Err(Problem::NotOfMutating("--unreadable")),
+        (Kind::Mutating, Some(setting)) => Err(Problem::NotOfPods(setting)),
+        (Kind::Mutating, None) => Ok(mutating::objects(policy, options, &constraints)),
     }
+}
+
+/// A setting whose rule is about something else than Pods, and so in no policy.
+#[must_use]
+pub fn beyond_pods(policy: &Policy) -> Option<&'static str> {
+    let Policy { storage_class, service_accounts, .. } = policy;
+    let class = storage_class.as_ref().map(|_| "DEFAULT_STORAGE_CLASS");
+    class.or(service_accounts.as_ref().map(|_| "CONFIG_TARGET_IMAGE_PULL_SECRET_NAME"))
 }
 
 fn object(kind: &str, name: &str, spec: &Value) -> Value {

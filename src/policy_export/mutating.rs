@@ -4,18 +4,22 @@
 
 use serde_json::{Value, json};
 
-use super::images::{LISTS, Variable};
-use super::{Options, bound, cel, images, match_conditions, object, variables};
+use super::places::{Asked, places, places_before};
+use super::{Options, Variable, bound, cel, images, match_conditions, object, variables};
 use crate::policy::{Policy, PullPolicy, PullSecrets};
 
 /// The policy and its binding.
-pub(super) fn objects(policy: &Policy, options: &Options, constraints: Value) -> [Value; 2] {
+pub(super) fn objects(policy: &Policy, options: &Options, constraints: &Value) -> [Value; 2] {
     let (mut all, mut mutations) = (Vec::new(), Vec::new());
     if policy.registries.is_active() {
         all.extend(images::variables(&policy.registries, true));
         mutations.push(images_to_targets());
     }
-    mutations.extend(policy.pull_policy.map(pull_policies));
+    if let Some(forced) = policy.pull_policy {
+        let (variables, mutation) = pull_policies(forced);
+        all.extend(variables);
+        mutations.push(mutation);
+    }
     if let Some(secrets) = &policy.pull_secrets {
         let (variables, mutation) = pull_secrets(secrets);
         all.extend(variables);
@@ -43,36 +47,25 @@ pub(super) fn objects(policy: &Policy, options: &Options, constraints: Value) ->
 fn images_to_targets() -> String {
     "variables.misplaced\n\
      .filter(i, oldObject == null || !i.what.startsWith('volume ') ||\n  \
-     variables.before.exists(b, b.what == i.what && b.image == i.to))\n\
+     variables.imagesBefore.exists(b, b.what == i.what && b.image == i.to))\n\
      .map(i, JSONPatch{op: 'replace', path: i.pointer, value: i.to})"
         .to_owned()
 }
 
-/// `mutate::pull_policy`
-fn pull_policies(forced: PullPolicy) -> String {
+/// `mutate::pull_policy`. On an update it is only set back, but for containers of `kubectl debug`: these are new.
+fn pull_policies(forced: PullPolicy) -> ([Variable; 2], String) {
     let forced = cel::text(forced.as_str());
-    let lists = LISTS.map(|(list, _)| (list, "", "imagePullPolicy")).into_iter();
-    lists
-        .chain([("volumes", "image", "pullPolicy")])
-        .map(|(list, parent, field)| {
-            let (dot, slash) = if parent.is_empty() { ("", "") } else { (".?", "/") };
-            let of = |element: &str| format!("{element}{dot}{parent}.?{field}.orValue('')");
-            let there = if parent.is_empty() { String::new() } else { format!("has(c.{parent}) && ") };
-            let old = format!("oldObject.spec.?{list}.orValue([])");
-            let may_set = if list == "ephemeralContainers" {
-                format!("!{old}.exists(o, o.name == c.name)")
-            } else {
-                format!("{old}.exists(o, o.name == c.name && {} == {forced})", of("o"))
-            };
-            format!(
-                "object.spec.?{list}.orValue([]).transformList(n, c,\n  \
-                 {there}{} != {forced} && (oldObject == null || {may_set}),\n  \
-                 JSONPatch{{op: 'add', path: '/spec/{list}/' + string(n) + '/{parent}{slash}{field}', value: {forced}}})",
-                of("c")
-            )
-        })
-        .collect::<Vec<_>>()
-        .join(" +\n")
+    let now = places("object", Asked::Policy, true);
+    let unforced = format!(
+        "({now})\n\
+         .filter(i, i.policy != {forced} && (oldObject == null || (i.what.startsWith('ephemeralContainer ') ?\n  \
+         !variables.policiesBefore.exists(b, b.what == i.what) :\n  \
+         variables.policiesBefore.exists(b, b.what == i.what && b.policy == {forced}))))"
+    );
+    let variables = [("policiesBefore", places_before(Asked::Policy)), ("unforced", unforced)];
+    let mutation =
+        format!("variables.unforced.map(i, JSONPatch{{op: 'add', path: i.pointer, value: {forced}}})");
+    (variables, mutation)
 }
 
 /// `mutate::pull_secret`
@@ -85,7 +78,7 @@ fn pull_secrets(secrets: &PullSecrets) -> ([Variable; 4], String) {
         "variables.secrets"
     };
     let variables = [
-        ("secrets", cel::list(names.iter().map(String::as_str))),
+        ("secrets", cel::list(names)),
         ("listed", of("object")),
         ("wanted", wanted.to_owned()),
         ("settable", format!("oldObject == null || {} == variables.wanted", of("oldObject"))),

@@ -2,37 +2,38 @@
 
 use clap::{Args, ValueEnum};
 
-/// Write the rules as a policy that the API server itself applies.
+use crate::config::read::{dns_label, dns_subdomain};
+
+/// Print the webhook's rules as an admission policy of the API server itself
 #[derive(Clone, Debug, Args)]
+#[command(
+    after_help = "The rules are those of the webhook's environment variables: REGISTRY, REGISTRY_MAP, \
+    IGNORED_REGISTRIES, IMAGE_PARSER, IMAGE_PULL_SECRET, IMAGE_PULL_SECRET_APPEND, FORCE_IMAGE_PULL_POLICY, \
+    IMAGE_PULL_POLICY_TO_FORCE and EXCLUDE_NAMESPACES.\n\n\
+    Exit status: 0, or 2 for settings that cannot be used or that no policy can express."
+)]
 pub struct Options {
-    /// Which policy: one that refuses Pods whose images the rules would change, or one that changes them
+    /// Which policy: one that objects to Pods that the rules would change, or one that changes them
     #[arg(long, value_name = "KIND", value_enum, default_value_t)]
     pub kind: Kind,
 
-    /// What becomes of a Pod that the validating policy objects to; several may be given, comma separated
-    #[arg(
-        long,
-        value_name = "ACTION",
-        value_enum,
-        value_delimiter = ',',
-        ignore_case = true,
-        default_value = "Audit"
-    )]
+    /// What the API server does about Pods that a validating policy objects to; several, comma separated [default: Audit]
+    #[arg(long, value_name = "ACTION", value_enum, value_delimiter = ',', ignore_case = true)]
     pub action: Vec<Action>,
 
-    /// Whether the validating policy objects to images that cannot be read, or could not be pulled from their target
-    #[arg(long, value_name = "WHAT", value_enum, default_value_t)]
-    pub unreadable: Unreadable,
+    /// What a validating policy makes of images that the webhook leaves alone with a warning [default: refuse]
+    #[arg(long, value_name = "WHAT", value_enum)]
+    pub unreadable: Option<Unreadable>,
 
-    /// Namespace of the webhook, which the policy leaves alone, with kube-system and `EXCLUDE_NAMESPACES`
-    #[arg(long, value_name = "NAME", default_value = "pullgate")]
+    /// Namespace of the webhook, left alone like kube-system and those of `EXCLUDE_NAMESPACES`
+    #[arg(long, value_name = "NAME", default_value = "pullgate", value_parser = namespace)]
     pub namespace: String,
 
     /// Name of the policy and of its binding
-    #[arg(long, value_name = "NAME", default_value = "pullgate")]
+    #[arg(long, value_name = "NAME", default_value = "pullgate", value_parser = name)]
     pub name: String,
 
-    /// Bind the policy only to namespaces with this label; may be given again, and then all of them count
+    /// Bind the policy only to namespaces with this label; of several, a namespace needs them all
     #[arg(long, value_name = "KEY=VALUE", value_parser = label)]
     pub namespace_selector: Vec<(String, String)>,
 }
@@ -40,23 +41,23 @@ pub struct Options {
 /// Which policy is written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum Kind {
-    /// A `ValidatingAdmissionPolicy`, for Kubernetes 1.30 and later
+    /// A ValidatingAdmissionPolicy, for Kubernetes 1.30 and later
     #[default]
     Validating,
-    /// A `MutatingAdmissionPolicy`, for Kubernetes 1.36 and later
+    /// A MutatingAdmissionPolicy, for Kubernetes 1.36 and later
     Mutating,
 }
 
 /// What the API server does about an object that a policy objects to, spelt as in `validationActions`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Action {
-    /// Note it in the audit log, and let the object in
+    /// Let it in, and note it in the audit log
     #[value(name = "Audit")]
     Audit,
-    /// Refuse the object
+    /// Refuse it
     #[value(name = "Deny")]
     Deny,
-    /// Warn whoever made the request, and let the object in
+    /// Let it in, and warn whoever made the request
     #[value(name = "Warn")]
     Warn,
 }
@@ -73,14 +74,21 @@ impl Action {
     }
 }
 
-/// What a validating policy makes of images that the rules leave alone with a warning.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+/// What a validating policy makes of images that the webhook leaves alone with a warning.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Unreadable {
-    /// They may not run: nobody can say where they would come from
-    #[default]
+    /// Object to them: no rule says where they would come from
     Refuse,
-    /// They are none of the policy's business, as they are none of the webhook's
+    /// Leave them alone as well
     Allow,
+}
+
+fn name(text: &str) -> Result<String, &'static str> {
+    dns_subdomain(text).map(|()| text.to_owned())
+}
+
+fn namespace(text: &str) -> Result<String, &'static str> {
+    dns_label(text).map(|()| text.to_owned())
 }
 
 fn label(text: &str) -> Result<(String, String), &'static str> {

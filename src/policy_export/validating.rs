@@ -3,8 +3,9 @@
 
 use serde_json::{Value, json};
 
-use super::images::{LISTS, Variable, left_alone};
-use super::{Options, Unreadable, bound, cel, images, match_conditions, object, variables};
+use super::images::left_alone;
+use super::places::{Asked, places, places_before};
+use super::{Action, Options, Unreadable, Variable, bound, cel, images, match_conditions, object, variables};
 use crate::policy::{Policy, PullPolicy, PullSecrets};
 
 /// A check and the variables that it needs.
@@ -18,11 +19,11 @@ struct Check {
 }
 
 /// The policy and its binding.
-pub(super) fn objects(policy: &Policy, options: &Options, constraints: Value) -> [Value; 2] {
+pub(super) fn objects(policy: &Policy, options: &Options, constraints: &Value) -> [Value; 2] {
     let mut checks = Vec::new();
     if policy.registries.is_active() {
         checks.push(misplaced(images::variables(&policy.registries, false)));
-        if options.unreadable == Unreadable::Refuse {
+        if options.unreadable != Some(Unreadable::Allow) {
             checks.extend(unreadable());
         }
     }
@@ -39,7 +40,8 @@ pub(super) fn objects(policy: &Policy, options: &Options, constraints: Value) ->
         "validations": validations,
     });
     let mut binding = bound(&options.name, options);
-    let actions: Vec<_> = options.action.iter().map(|action| action.as_str()).collect();
+    let actions = if options.action.is_empty() { &[Action::Audit][..] } else { &options.action };
+    let actions: Vec<_> = actions.iter().map(|action| action.as_str()).collect();
     binding.insert("validationActions".to_owned(), json!(actions));
     [
         object("ValidatingAdmissionPolicy", &options.name, &spec),
@@ -102,25 +104,17 @@ fn sentence(variable: &str, words: &str) -> String {
 
 /// Pull policies, which no update can change, of containers and volumes that the request brings.
 fn unforced(forced: PullPolicy) -> Check {
-    let lists = LISTS.map(|(list, what)| {
-        let old =
-            format!("oldObject != null && oldObject.spec.?{list}.orValue([]).exists(o, o.name == c.name)");
-        format!(
-            "object.spec.?{list}.orValue([]).filter(c, c.?imagePullPolicy.orValue('') != '{0}' &&\n  \
-             !({old}))\n  .map(c, '{what} ' + c.name)",
-            forced.as_str()
-        )
-    });
-    let volumes = format!(
-        "(oldObject != null ? [] : object.spec.?volumes.orValue([])\n  \
-         .filter(v, has(v.image) && v.image.?pullPolicy.orValue('') != '{}').map(v, 'volume ' + v.name))",
-        forced.as_str()
+    let now = places("object", Asked::Policy, false);
+    let unforced = format!(
+        "({now})\n\
+         .filter(i, i.policy != {} && !variables.policiesBefore.exists(b, b.what == i.what))",
+        cel::text(forced.as_str())
     );
     let message = format!("has to be pulled by the policy {}", forced.as_str());
     Check {
-        variables: vec![("unforced", format!("{} +\n{volumes}", lists.join(" +\n")))],
+        variables: vec![("policiesBefore", places_before(Asked::Policy)), ("unforced", unforced)],
         expression: "size(variables.unforced) == 0".to_owned(),
-        words: Some(sentence("unforced", &format!("i + ' {message}'"))),
+        words: Some(sentence("unforced", &format!("i.what + ' {message}'"))),
         message: format!("every image {message}"),
     }
 }
@@ -128,7 +122,7 @@ fn unforced(forced: PullPolicy) -> Check {
 /// Pull secrets, which no update can change.
 fn secrets(secrets: &PullSecrets) -> Check {
     let PullSecrets { names, append } = secrets;
-    let wanted = cel::list(names.iter().map(String::as_str));
+    let wanted = cel::list(names);
     let there = "object.spec.?imagePullSecrets.orValue([]).map(s, s.?name.orValue(''))".to_owned();
     let (holds, message) = if *append {
         (format!("variables.secrets.all(s, s in {there})"), "has to name these pull secrets")

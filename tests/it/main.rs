@@ -33,6 +33,7 @@ mod migration;
 mod migration_accounts;
 mod offline;
 mod plan;
+mod policy_export;
 #[path = "../client/ports.rs"]
 mod ports;
 mod process;

@@ -18,14 +18,14 @@ pub(super) fn try_to_create(namespace: &str, pods: &[Value]) -> Vec<Answer> {
 }
 
 /// Changes a stored Pod or its `/ephemeralcontainers` by a strategic merge patch, but not really.
-pub(super) fn try_to_patch(namespace: &str, pod: &str, patch: &Value) -> Answer {
+pub(super) fn try_to_patch(namespace: &str, pod: &str, change: &Value) -> Answer {
     let path = match pod.split_once('/') {
         Some((pod, subresource)) => {
             format!("/api/v1/namespaces/{namespace}/pods/{pod}/{subresource}?dryRun=All")
         }
         None => format!("/api/v1/namespaces/{namespace}/pods/{pod}?dryRun=All"),
     };
-    requests("PATCH", "application/strategic-merge-patch+json", &path, std::slice::from_ref(patch)).remove(0)
+    requests("PATCH", "application/strategic-merge-patch+json", &path, std::slice::from_ref(change)).remove(0)
 }
 
 /// Deletes the policies or bindings of a resource that have a label.

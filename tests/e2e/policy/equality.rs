@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::direct::try_to_create;
+use super::direct::{try_to_create, try_to_patch};
 use super::installed::{Installed, Told, in_effect};
 use super::references::{Group, groups};
 use super::webhook_says::{Made, made, policy};
@@ -42,9 +42,25 @@ fn pod_of(images: &[String]) -> Value {
     whole
 }
 
+/// What becomes of images that `kubectl debug` brings.
+#[track_caller]
+fn debugged(space: &Space, number: usize, images: &[String]) -> Vec<String> {
+    let name = format!("debugged-{number}");
+    let stored = of_group(number, pod(&name, "registry.example/debugged"));
+    space.kubectl("create -f -").input(&stored).ok();
+    let debug = |images: &[String]| {
+        let container = |(n, image)| json!({"name": format!("c{n}"), "image": image});
+        let containers: Vec<_> = images.iter().enumerate().map(container).collect();
+        let patch = json!({"spec": {"ephemeralContainers": containers}});
+        try_to_patch(&space.name, &format!("{name}/ephemeralcontainers"), &patch).expect("nothing refuses it")
+    };
+    images.chunks(TOGETHER).flat_map(|images| images_of(&debug(images))).collect()
+}
+
 /// The images of such a Pod, in the same order.
 fn images_of(pod: &Value) -> Vec<String> {
-    let lists = ["containers", "initContainers", "volumes"].map(|list| pod["spec"][list].as_array());
+    let lists = ["containers", "initContainers", "ephemeralContainers", "volumes"]
+        .map(|list| pod["spec"][list].as_array());
     let mut named: Vec<(usize, String)> = lists
         .into_iter()
         .flatten()
@@ -120,7 +136,7 @@ fn verdicts_are_equal(unreadable: &str, groups: &[Group]) {
             match answer {
                 Ok(_) => allowed += images.len(),
                 Err(problem) => {
-                    wrong.push(format!("{:?}: refused one of {images:?}: {problem}", group.settings))
+                    wrong.push(format!("{:?}: refused one of {images:?}: {problem}", group.settings));
                 }
             }
         }
@@ -167,6 +183,9 @@ fn a_mutating_policy_makes_of_each_image_what_the_webhook_makes_of_it() {
         let actual: Vec<_> =
             answers.flat_map(|answer| images_of(&answer.expect("nothing refuses it"))).collect();
         assert_eq!(actual.len(), expected.len());
+        if group.images.len() > 100 {
+            assert_eq!(debugged(&space, number, &group.images), actual, "images of ephemeral containers");
+        }
         for ((image, expected), actual) in group.images.iter().zip(expected).zip(actual) {
             if actual != expected {
                 wrong.push(format!(

@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::direct::{try_to_create, try_to_patch};
 use super::installed::Installed;
+use crate::kubectl::kubectl;
 use crate::space::Space;
 
 /// Fifty pairs of a size that is met.
@@ -85,4 +86,12 @@ fn a_pod_that_costs_too_much_is_refused() {
             try_to_create(&space.name, &[pod_of(1000, mirrored)]).remove(0).expect_err("it is too large");
         assert!(problem.contains("actual cost limit exceeded"), "{problem}");
     }
+}
+
+#[test]
+fn the_policies_of_examples_are_accepted() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/policies");
+    let created = kubectl("create --dry-run=server --validate=strict -f").word(folder).ok();
+    assert_eq!(created.out.matches("created (server dry run)").count(), 8, "{}", created.out);
+    assert_eq!(created.err, "");
 }

@@ -1,4 +1,4 @@
-//! A `MutatingAdmissionPolicy` does what the webhook does; images are [`super::equality`]'s.
+//! A MutatingAdmissionPolicy does what the webhook does; images are [`super::equality`]'s.
 
 use serde_json::{Value, json};
 
