@@ -12,7 +12,7 @@ use pullgate::policy_export::cel;
 use regex::Regex;
 use serde_json::{Value, json};
 
-use crate::docs::root;
+use crate::docs::{read, root};
 use crate::image_properties::image;
 use crate::program::Program;
 
@@ -219,6 +219,18 @@ fn a_validating_policy_says_what_it_does_not_check() {
         (status, err.as_str()),
         (Some(0), "note: DEFAULT_STORAGE_CLASS is not part of the policy, which is for Pods only\n")
     );
+}
+
+#[test]
+fn documented_commands_print_policies() {
+    let text = read("docs/policy.md");
+    let commands = text.lines().filter_map(|line| line.trim().strip_prefix("pullgate policy"));
+    let commands: Vec<_> = commands.map(|rest| rest.split(['|', '#']).next().unwrap()).collect();
+    assert!(commands.len() >= 6, "{commands:?}");
+    for command in commands {
+        let arguments: Vec<_> = command.split_whitespace().collect();
+        printed(&arguments, &REGISTRY);
+    }
 }
 
 /// The patterns of a variable, in order.

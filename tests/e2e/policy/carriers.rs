@@ -4,8 +4,9 @@
 use serde_json::{Value, json};
 
 use super::direct::{try_to_create, try_to_patch};
-use super::installed::Installed;
+use super::installed::{Installed, in_effect};
 use crate::existing::{self, EVERYTHING};
+use crate::kubectl::kubectl;
 use crate::neighbour::Neighbour;
 use crate::space::{Space, pod};
 
@@ -232,4 +233,20 @@ fn pull_policies_and_pull_secrets_are_asked_for_as_configured() {
     assert!(answers[0].is_ok(), "{:?}", answers[0]);
     let words = "the Pod has to name these pull secrets and no others: regcred";
     assert!(answers[1].as_ref().expect_err(words).ends_with(words), "{:?}", answers[1]);
+}
+
+#[test]
+fn excluded_namespaces_are_left_alone() {
+    let space = Space::new();
+    let excluded = space.sibling();
+    let settings = [("REGISTRY", "registry.example"), ("EXCLUDE_NAMESPACES", excluded.name.as_str())];
+    let label = json!({"e2e-policy": space.name});
+    for namespace in [&space, &excluded] {
+        kubectl("label namespace").word(&namespace.name).word(&format!("e2e-policy={}", space.name)).ok();
+    }
+    let _policy = Installed::all(&space, &[(&settings, &["--action=Deny"])], |_, binding| {
+        binding["spec"]["matchResources"]["namespaceSelector"]["matchLabels"] = label.clone();
+    });
+    in_effect(&space, &pod("probe", "auto"));
+    try_to_create(&excluded.name, &[pod("tried", OUTSIDE)]).remove(0).expect("nobody looks at it");
 }

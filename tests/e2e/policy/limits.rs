@@ -6,6 +6,7 @@ use super::direct::{try_to_create, try_to_patch};
 use super::installed::Installed;
 use crate::kubectl::kubectl;
 use crate::space::Space;
+use crate::wait::until;
 
 /// Fifty pairs of a size that is met.
 fn map() -> String {
@@ -75,9 +76,9 @@ fn images(pod: &Value) -> Vec<&str> {
     containers.iter().filter_map(|container| container["image"].as_str()).collect()
 }
 
-/// Nobody gets past a policy by being too large for it.
+/// Nobody gets past a policy that denies by being too large for it.
 #[test]
-fn a_pod_that_costs_too_much_is_refused() {
+fn a_pod_that_costs_too_much_is_objected_to() {
     let space = Space::new();
     let map = map();
     let _policy = Installed::refusing(&space, &[("REGISTRY_MAP", map.as_str())]);
@@ -86,6 +87,15 @@ fn a_pod_that_costs_too_much_is_refused() {
             try_to_create(&space.name, &[pod_of(1000, mirrored)]).remove(0).expect_err("it is too large");
         assert!(problem.contains("actual cost limit exceeded"), "{problem}");
     }
+
+    let space = space.sibling();
+    let _policy =
+        Installed::all(&space, &[(&[("REGISTRY_MAP", map.as_str())], &["--action=Warn"])], |_, _| ());
+    let said = until("a warning", || {
+        let created = space.kubectl("create --dry-run=server -f -").input(&pod_of(1000, true)).ok();
+        created.err.contains("Warning").then_some(created.err)
+    });
+    assert!(said.contains("actual cost limit exceeded"), "{said}");
 }
 
 #[test]
