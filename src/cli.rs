@@ -231,11 +231,7 @@ fn policy(options: &policy_export::Options) -> ExitCode {
     print_notices(&notices);
     match policy_export::manifests(&policy, options) {
         Ok(manifests) => {
-            if let Some(setting) = policy_export::beyond_pods(&policy) {
-                print_notices(&[Notice::Note(format!(
-                    "{setting} is not part of the policy, which is for Pods only"
-                ))]);
-            }
+            print_notices(&policy_export::notices(&policy, options));
             print(&manifests);
             ExitCode::SUCCESS
         }

@@ -19,9 +19,10 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value, json};
 
+use crate::image::analysis::Notice;
 use crate::object::MIRROR_ANNOTATION;
 use crate::offline::yaml;
-use crate::policy::Policy;
+use crate::policy::{Mode, Policy};
 pub use options::{Action, Kind, Options, Unreadable};
 
 /// A variable's name and expression.
@@ -41,7 +42,7 @@ pub enum Problem {
     /// A mutating policy would do less than the webhook.
     #[error("{0}: a mutating policy changes Pods only; accepted: unset, or `--kind validating`")]
     NotOfPods(&'static str),
-    /// A flag of the other kind.
+    /// A flag or a setting of the other kind.
     #[error("{0}: a mutating policy changes what it objects to; accepted: with `--kind validating`")]
     NotOfMutating(&'static str),
     /// The API server would refuse the binding.
@@ -68,23 +69,56 @@ pub fn objects(policy: &Policy, options: &Options) -> Result<[Value; 2], Problem
         return Err(Problem::NoRules);
     }
     let constraints = match_constraints(excluded_namespaces, &options.namespace);
-    let acts = |action| options.action.contains(&action);
-    match (options.kind, beyond_pods(policy)) {
-        (Kind::Validating, _) if acts(Action::Deny) && acts(Action::Warn) => Err(Problem::DenyAndWarn),
-        (Kind::Validating, _) => Ok(validating::objects(policy, options, &constraints)),
-        (Kind::Mutating, _) if !options.action.is_empty() => Err(Problem::NotOfMutating("--action")),
-        (Kind::Mutating, _) if options.unreadable.is_some() => Err(Problem::NotOfMutating("--unreadable")),
-        (Kind::Mutating, Some(setting)) => Err(Problem::NotOfPods(setting)),
-        (Kind::Mutating, None) => Ok(mutating::objects(policy, options, &constraints)),
+    match options.kind {
+        Kind::Validating if acts(options, Action::Deny) && acts(options, Action::Warn) => {
+            Err(Problem::DenyAndWarn)
+        }
+        Kind::Validating => Ok(validating::objects(policy, options, &constraints)),
+        Kind::Mutating => match not_of_mutating(policy, options).or(beyond_pods(policy).next()) {
+            Some(problem) => Err(problem),
+            None => Ok(mutating::objects(policy, options, &constraints)),
+        },
     }
 }
 
-/// A setting whose rule is about something else than Pods, and so in no policy.
+/// What should be said about a policy before it is applied.
 #[must_use]
-pub fn beyond_pods(policy: &Policy) -> Option<&'static str> {
-    let Policy { storage_class, service_accounts, .. } = policy;
-    let class = storage_class.as_ref().map(|_| "DEFAULT_STORAGE_CLASS");
-    class.or(service_accounts.as_ref().map(|_| "CONFIG_TARGET_IMAGE_PULL_SECRET_NAME"))
+pub fn notices(policy: &Policy, options: &Options) -> Vec<Notice> {
+    let left_out = |problem| match problem {
+        Problem::NotOfPods(setting) => {
+            Some(Notice::Note(format!("{setting} is not part of the policy, which is for Pods only")))
+        }
+        _ => None,
+    };
+    let mut notices: Vec<_> = beyond_pods(policy).filter_map(left_out).collect();
+    if policy.mode == Mode::Audit && acts(options, Action::Deny) {
+        let text =
+            "MODE=audit: a webhook that changes nothing leaves everything to the policy, which refuses it";
+        notices.push(Notice::Warning(text.to_owned()));
+    }
+    notices
+}
+
+fn acts(options: &Options, action: Action) -> bool {
+    options.action.contains(&action)
+}
+
+fn not_of_mutating(policy: &Policy, options: &Options) -> Option<Problem> {
+    let given = [
+        (!options.action.is_empty(), "--action"),
+        (options.unreadable.is_some(), "--unreadable"),
+        (policy.mode == Mode::Audit, "MODE=audit"),
+    ];
+    given.into_iter().find_map(|(given, name)| given.then_some(Problem::NotOfMutating(name)))
+}
+
+/// Rules that are about something else than Pods, and so in no policy.
+fn beyond_pods(policy: &Policy) -> impl Iterator<Item = Problem> {
+    let set = [
+        (policy.storage_class.is_some(), "DEFAULT_STORAGE_CLASS"),
+        (policy.service_accounts.is_some(), "CONFIG_TARGET_IMAGE_PULL_SECRET_NAME"),
+    ];
+    set.into_iter().filter_map(|(set, name)| set.then_some(Problem::NotOfPods(name)))
 }
 
 fn object(kind: &str, name: &str, spec: &Value) -> Value {

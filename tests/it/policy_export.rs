@@ -173,6 +173,11 @@ fn what_no_policy_can_do_is_refused_and_named() {
             &[("REGISTRY", "r.example"), ("CONFIG_TARGET_IMAGE_PULL_SECRET_NAME", "pull")],
             "error: CONFIG_TARGET_IMAGE_PULL_SECRET_NAME: a mutating policy changes Pods only",
         ),
+        (
+            &["--kind=mutating"],
+            &[("REGISTRY", "r.example"), ("MODE", "audit")],
+            "error: MODE=audit: a mutating policy changes what it objects to",
+        ),
         (&["--action=Deny,Warn"], &REGISTRY, "error: --action: `Deny` and `Warn` exclude each other"),
         (
             &["--kind=mutating", "--action=Deny"],
@@ -212,13 +217,14 @@ fn what_no_policy_can_do_is_refused_and_named() {
 }
 
 #[test]
-fn a_validating_policy_says_what_it_does_not_check() {
-    let environment = [("REGISTRY", "r.example"), ("DEFAULT_STORAGE_CLASS", "fast")];
+fn a_validating_policy_says_what_it_does_not_check_and_what_would_be_refused() {
+    let environment = [("REGISTRY", "r.example"), ("DEFAULT_STORAGE_CLASS", "fast"), ("MODE", "audit")];
+    let note = "note: DEFAULT_STORAGE_CLASS is not part of the policy, which is for Pods only\n";
     let (status, _, err) = run(&[], &environment);
-    assert_eq!(
-        (status, err.as_str()),
-        (Some(0), "note: DEFAULT_STORAGE_CLASS is not part of the policy, which is for Pods only\n")
-    );
+    assert_eq!((status, err.as_str()), (Some(0), note));
+    let (status, _, err) = run(&["--action=Deny"], &environment);
+    let warning = "warning: MODE=audit: a webhook that changes nothing leaves everything to the policy, which refuses it\n";
+    assert_eq!((status, err), (Some(0), [note, warning].concat()));
 }
 
 #[test]
