@@ -1,4 +1,4 @@
-//! PURE: the policy that makes the webhook's changes, with one mutation for each topic, in the webhook's order.
+//! PURE: the policy that makes the webhook's changes: a patch for each topic, in the webhook's order.
 //!
 //! Like the webhook's, they come to nothing the second time, and on updates they set back what cannot change.
 
@@ -25,17 +25,15 @@ pub(super) fn objects(policy: &Policy, options: &Options, constraints: &Value) -
         all.extend(variables);
         mutations.push(mutation);
     }
-    let mutations: Vec<_> = mutations
-        .iter()
-        .map(|expression| json!({"patchType": "JSONPatch", "jsonPatch": {"expression": expression}}))
-        .collect();
+    // One patch, since the API server writes and reads the whole Pod for each.
+    let expression = mutations.join(" +\n");
     let spec = json!({
         "failurePolicy": "Fail",
         "reinvocationPolicy": "IfNeeded",
         "matchConstraints": constraints,
         "matchConditions": match_conditions(),
         "variables": variables(all),
-        "mutations": mutations,
+        "mutations": [{"patchType": "JSONPatch", "jsonPatch": {"expression": expression}}],
     });
     [
         object("MutatingAdmissionPolicy", &options.name, &spec),
@@ -83,7 +81,7 @@ fn pull_secrets(secrets: &PullSecrets) -> ([Variable; 4], String) {
         ("wanted", wanted.to_owned()),
         ("settable", format!("oldObject == null || {} == variables.wanted", of("oldObject"))),
     ];
-    let mutation = "variables.wanted == variables.listed || !variables.settable ? [] :\n\
-                    [JSONPatch{op: 'add', path: '/spec/imagePullSecrets', value: variables.wanted.map(s, {'name': s})}]";
+    let mutation = "(variables.wanted == variables.listed || !variables.settable ? [] :\n\
+                    [JSONPatch{op: 'add', path: '/spec/imagePullSecrets', value: variables.wanted.map(s, {'name': s})}])";
     (variables, mutation.to_owned())
 }
