@@ -31,6 +31,7 @@ pub mod object;
 pub mod offline;
 pub mod patch;
 pub mod policy;
+pub mod policy_export;
 pub mod register;
 pub mod review;
 pub mod terminal;

@@ -15,7 +15,7 @@ use crate::config::load_policy;
 use crate::controller::crd;
 use crate::controller::flags::{Flags, with_two_dashes};
 use crate::controller::refresher;
-use crate::{doctor, manual, offline, register};
+use crate::{doctor, manual, offline, policy_export, register};
 
 /// Exit status of an unusable configuration, certificate or input.
 const UNUSABLE: u8 = 2;
@@ -42,6 +42,8 @@ enum Command {
     Crd,
     /// Ask a cluster what is wrong with pullgate in it, and say which command mends it (0: nothing, 1: something)
     Doctor(doctor::Options),
+    /// Print the webhook's rules as an admission policy of the API server itself, for `kubectl apply -f -`
+    Policy(policy_export::Options),
     /// Print a script that completes commands and options in a shell
     Completion(manual::CompletionOptions),
     /// Write man pages
@@ -70,6 +72,7 @@ pub fn run() -> ExitCode {
         Command::Refresher(options) => serve::refresher(options),
         Command::Crd => printed(crd::manifest()),
         Command::Doctor(options) => doctor(&options),
+        Command::Policy(options) => policy(&options),
         Command::Completion(options) => printed(Ok::<_, &str>(manual::completions(&options, Cli::command()))),
         Command::Man(options) => printed(manual::man_pages(&options, Cli::command())),
         Command::Register(options) => serve::register(&options),
@@ -123,6 +126,19 @@ fn doctor(options: &doctor::Options) -> ExitCode {
         }
         Err(problem) => printed(Err(problem)),
     }
+}
+
+fn policy(options: &policy_export::Options) -> ExitCode {
+    let (policy, notices) = match load_policy(std::env::vars_os()) {
+        Ok(loaded) => loaded,
+        Err(errors) => return unusable(&errors),
+    };
+    print_notices(&notices);
+    let made = policy_export::manifests(&policy, options);
+    if made.is_ok() {
+        print_notices(&policy_export::notices(&policy, options));
+    }
+    printed(made)
 }
 
 /// Prints what a command has made, or why it has not.

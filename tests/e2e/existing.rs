@@ -21,6 +21,24 @@ pub(crate) const EVERYTHING: [(&str, &str); 4] = [
     ("IMAGE_PULL_POLICY_TO_FORCE", "Always"),
 ];
 
+/// All cases, in an order in which none is in another's way.
+pub(crate) const EVERY_CASE: [fn(&Space); 14] = [
+    labels_and_annotations,
+    removal_of_a_finalizer,
+    status,
+    resize,
+    another_change_of_the_specification,
+    deletion,
+    updates_during_deletion,
+    set_image,
+    apply_of_the_same_manifest,
+    server_side_apply_of_the_same_manifest,
+    server_side_apply_after_another,
+    replacement,
+    debugging,
+    mirror_pods,
+];
+
 /// Pods from a time without the webhook.
 #[track_caller]
 pub(crate) fn prepare(space: &Space) {

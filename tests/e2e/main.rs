@@ -26,6 +26,7 @@ mod webhook;
 mod neighbour;
 mod network;
 mod pods;
+mod policy;
 mod refusal;
 mod register;
 mod reinvocation;

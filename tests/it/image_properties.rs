@@ -56,7 +56,7 @@ fn prefix() -> impl Strategy<Value = String> {
         .prop_map(|(host, path)| std::iter::once(host).chain(path).collect::<Vec<_>>().join("/"))
 }
 
-fn image() -> impl Strategy<Value = String> {
+pub(crate) fn image() -> impl Strategy<Value = String> {
     let tag = prop_oneof![
         Just(String::new()),
         Just(":1.25".to_owned()),

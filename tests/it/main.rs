@@ -34,11 +34,14 @@ mod migration;
 mod migration_accounts;
 mod offline;
 mod plan;
+mod policy_export;
 #[path = "../client/ports.rs"]
 mod ports;
 mod process;
 mod program;
 mod purity;
+#[path = "../client/reference_table.rs"]
+mod reference_table;
 mod refresher_options;
 mod register;
 mod resource_status;
