@@ -10,6 +10,7 @@ mod admit_properties;
 #[path = "../client/authority.rs"]
 mod authority;
 mod certificate_settings;
+mod chart;
 mod config;
 mod connections;
 mod controller_flags;

@@ -1,0 +1,314 @@
+//! The same settings, three ways.
+
+use serde_json::{Value, json};
+
+use crate::differences::{By, comparable};
+use crate::render::{Script, by_helm, by_kustomize};
+
+/// What all overlays begin with.
+const IMAGES: &str = "images: [{name: pullgate, newName: registry.example/infra/pullgate, newTag: '1'}]\n";
+
+/// Settings, and how each of the three is told.
+struct Case {
+    script: &'static [(&'static str, &'static str)],
+    chart: fn() -> Value,
+    /// `{ca}` is the CA.
+    kustomize: &'static str,
+}
+
+const CASES: &[Case] = &[
+    // As in README.md.
+    Case {
+        script: &[("REGISTRY", "registry.example"), ("IMAGE_PULL_SECRET", "regcred")],
+        chart: || json!({"settings": {"REGISTRY": "registry.example", "IMAGE_PULL_SECRET": "regcred"}}),
+        kustomize: r"
+resources: [../base]
+configMapGenerator:
+  - {name: pullgate-settings, behavior: merge, literals: [REGISTRY=registry.example, IMAGE_PULL_SECRET=regcred]}
+patches:
+  - target: {kind: MutatingWebhookConfiguration}
+    patch: |-
+      - {op: add, path: /webhooks/0/clientConfig/caBundle, value: {ca}}
+",
+    },
+    // Everything that the webhook can do, and every parameter.
+    Case {
+        script: &[
+            ("REGISTRY_MAP", "docker.io=registry.example/hub,*=registry.example/other"),
+            ("IGNORED_REGISTRIES", "registry.k8s.io"),
+            ("IMAGE_PULL_SECRET", "regcred,team-reader"),
+            ("IMAGE_PULL_SECRET_APPEND", "true"),
+            ("FORCE_IMAGE_PULL_POLICY", "true"),
+            ("DEFAULT_STORAGE_CLASS", "fast"),
+            ("EXCLUDE_NAMESPACES", "kube-public,ingress"),
+            ("CONFIG_TARGET_IMAGE_PULL_SECRET_NAME", "everywhere"),
+            ("CONFIG_EXCLUDE_NAMESPACES", "kube-system,traefik"),
+            ("SHUTDOWN_DELAY_SECONDS", "5"),
+            ("MAX_BUFFERED_BYTES", "402653184"),
+            ("PORT", "9443"),
+            ("HEALTH_PORT", "9080"),
+            ("FAILURE_POLICY", "Ignore"),
+            ("REPLICAS", "3"),
+            ("DEPLOYMENT_PULL_SECRET", "regcred"),
+        ],
+        chart: || {
+            json!({
+                "imagePullSecrets": ["regcred"],
+                "registration": {"failurePolicy": "Ignore"},
+                "webhook": {"replicas": 3},
+                "settings": {
+                    "REGISTRY_MAP": ["docker.io=registry.example/hub", "*=registry.example/other"],
+                    "IGNORED_REGISTRIES": "registry.k8s.io",
+                    "IMAGE_PULL_SECRET": ["regcred", "team-reader"],
+                    "IMAGE_PULL_SECRET_APPEND": true,
+                    "FORCE_IMAGE_PULL_POLICY": true,
+                    "DEFAULT_STORAGE_CLASS": "fast",
+                    "EXCLUDE_NAMESPACES": " kube-public, ingress,",
+                    "CONFIG_TARGET_IMAGE_PULL_SECRET_NAME": "everywhere",
+                    "CONFIG_EXCLUDE_NAMESPACES": ["kube-system", "traefik"],
+                    "SHUTDOWN_DELAY_SECONDS": 5,
+                    "MAX_BUFFERED_BYTES": 402_653_184,
+                    "PORT": 9443,
+                    "HEALTH_PORT": 9080,
+                },
+            })
+        },
+        // What the script and the chart derive from settings is said beside them.
+        kustomize: r#"
+resources: [../base]
+components: [../components/claims, ../components/accounts]
+replicas: [{name: pullgate, count: 3}]
+configMapGenerator:
+  - name: pullgate-settings
+    behavior: merge
+    literals:
+      - REGISTRY_MAP=docker.io=registry.example/hub,*=registry.example/other
+      - IGNORED_REGISTRIES=registry.k8s.io
+      - IMAGE_PULL_SECRET=regcred,team-reader
+      - IMAGE_PULL_SECRET_APPEND=true
+      - FORCE_IMAGE_PULL_POLICY=true
+      - DEFAULT_STORAGE_CLASS=fast
+      - EXCLUDE_NAMESPACES=kube-public,ingress
+      - CONFIG_TARGET_IMAGE_PULL_SECRET_NAME=everywhere
+      - CONFIG_EXCLUDE_NAMESPACES=kube-system,traefik
+      - SHUTDOWN_DELAY_SECONDS=5
+      - MAX_BUFFERED_BYTES=402653184
+      - PORT=9443
+      - HEALTH_PORT=9080
+patches:
+  - target: {kind: MutatingWebhookConfiguration}
+    patch: |-
+      - {op: add, path: /webhooks/0/clientConfig/caBundle, value: {ca}}
+      - {op: add, path: /webhooks/1/clientConfig/caBundle, value: {ca}}
+      - {op: add, path: /webhooks/2/clientConfig/caBundle, value: {ca}}
+      - {op: replace, path: /webhooks/0/failurePolicy, value: Ignore}
+      - {op: replace, path: /webhooks/1/failurePolicy, value: Ignore}
+      - {op: replace, path: /webhooks/0/namespaceSelector/matchExpressions/0/values, value: [pullgate, kube-system, kube-public, ingress]}
+      - {op: replace, path: /webhooks/1/namespaceSelector/matchExpressions/0/values, value: [pullgate, kube-system, kube-public, ingress]}
+      - {op: replace, path: /webhooks/2/namespaceSelector/matchExpressions/0/values, value: [pullgate, kube-system, traefik]}
+  - target: {kind: Deployment, name: pullgate}
+    patch: |-
+      - {op: add, path: /spec/template/spec/imagePullSecrets, value: [{name: regcred}]}
+      - {op: replace, path: /spec/template/spec/terminationGracePeriodSeconds, value: 30}
+      - {op: replace, path: /spec/template/spec/containers/0/resources/limits/memory, value: 768Mi}
+      - {op: replace, path: /spec/template/spec/containers/0/ports/0/containerPort, value: 9443}
+      - {op: replace, path: /spec/template/spec/containers/0/ports/1/containerPort, value: 9080}
+replacements:
+  - source: {kind: ConfigMap, name: pullgate-settings, fieldPath: data.CONFIG_TARGET_IMAGE_PULL_SECRET_NAME}
+    targets:
+      - select: {kind: MutatingWebhookConfiguration}
+        fieldPaths: ["webhooks.[name=accounts.pullgate.svc].matchConditions.0.expression"]
+        options: {delimiter: "'", index: 1}
+"#,
+    },
+    // Claims alone: Pods are not registered.
+    Case {
+        script: &[("DEFAULT_STORAGE_CLASS", "fast")],
+        chart: || json!({"settings": {"DEFAULT_STORAGE_CLASS": "fast"}}),
+        kustomize: r"
+resources: [../base]
+components: [../components/claims]
+configMapGenerator:
+  - {name: pullgate-settings, behavior: merge, literals: [DEFAULT_STORAGE_CLASS=fast]}
+patches:
+  - target: {kind: MutatingWebhookConfiguration}
+    patch: |-
+      - {op: remove, path: /webhooks/0}
+      - {op: add, path: /webhooks/0/clientConfig/caBundle, value: {ca}}
+",
+    },
+    // With the controller, and rights for resources.
+    Case {
+        script: &[
+            ("REGISTRY", "registry.example"),
+            ("CONTROLLER", "yes"),
+            ("RESOURCES", "yes"),
+            ("CONFIG_TARGET_IMAGE_PULL_SECRET_NAME", "image-pull-secret"),
+            ("LOG_LEVEL", "debug"),
+        ],
+        chart: || {
+            json!({
+                "settings": {
+                    "REGISTRY": "registry.example",
+                    "CONFIG_TARGET_IMAGE_PULL_SECRET_NAME": "image-pull-secret",
+                    "LOG_LEVEL": "debug",
+                },
+                "controller": {"enabled": true, "imagePullSecretResources": {"enabled": true}},
+            })
+        },
+        kustomize: r"
+resources: [../base, ../controller]
+components: [../components/pull-secrets, ../components/resources, ../components/accounts]
+configMapGenerator:
+  - name: pullgate-settings
+    behavior: merge
+    literals: [REGISTRY=registry.example, CONFIG_TARGET_IMAGE_PULL_SECRET_NAME=image-pull-secret, LOG_LEVEL=debug]
+  - {name: pullgate-controller-settings, behavior: merge, literals: [LOG_LEVEL=debug]}
+patches:
+  - target: {kind: MutatingWebhookConfiguration}
+    patch: |-
+      - {op: add, path: /webhooks/0/clientConfig/caBundle, value: {ca}}
+      - {op: add, path: /webhooks/1/clientConfig/caBundle, value: {ca}}
+",
+    },
+];
+
+/// The chart alone: what an overlay would have to patch by hand is its user's.
+type Derived = (&'static [(&'static str, &'static str)], fn() -> Value);
+
+const DERIVED: &[Derived] = &[
+    // A source of another name in another namespace, and what the webhook is told of it.
+    (
+        &[
+            ("CONTROLLER", "yes"),
+            ("CONFIG_TARGET_IMAGE_PULL_SECRET_NAME", "everywhere"),
+            ("CONFIG_SOURCE_IMAGE_PULL_SECRET_NAME", "source"),
+            ("CONFIG_SECRET_NAMESPACE", "credentials"),
+            ("CONFIG_SERVICEACCOUNTS", "default,build-*"),
+            ("CONFIG_EXCLUDED_NAMESPACES", "kube-system"),
+        ],
+        || {
+            json!({
+                "settings": {"CONFIG_TARGET_IMAGE_PULL_SECRET_NAME": "everywhere"},
+                "controller": {"enabled": true, "settings": {
+                    "CONFIG_SOURCE_IMAGE_PULL_SECRET_NAME": "source",
+                    "CONFIG_SECRET_NAMESPACE": "credentials",
+                    "CONFIG_SERVICEACCOUNTS": ["default", "build-*"],
+                    "CONFIG_EXCLUDED_NAMESPACES": "kube-system",
+                }},
+            })
+        },
+    ),
+    // The controller without the webhook.
+    (
+        &[("CONTROLLER", "only"), ("CONFIG_ALLSERVICEACCOUNT", "true"), ("CONFIG_SECRETNAME", "one"), ("REPLICAS", "1")],
+        || {
+            json!({
+                "webhook": {"enabled": false},
+                "controller": {
+                    "enabled": true,
+                    "replicas": 1,
+                    "settings": {"CONFIG_SECRETNAME": "one", "CONFIG_ALLSERVICEACCOUNT": true},
+                },
+            })
+        },
+    ),
+    // Lists that are empty, which is not what unset ones are.
+    (
+        &[("CONFIG_TARGET_IMAGE_PULL_SECRET_NAME", "everywhere"), ("CONFIG_EXCLUDE_NAMESPACES", ",")],
+        || json!({"settings": {"CONFIG_TARGET_IMAGE_PULL_SECRET_NAME": "everywhere", "CONFIG_EXCLUDE_NAMESPACES": []}}),
+    ),
+    // Bodies so small that the least limit counts.
+    (
+        &[("FORCE_IMAGE_PULL_POLICY", "yes"), ("IMAGE_PULL_POLICY_TO_FORCE", "Never"), ("MAX_BUFFERED_BYTES", "25165824")],
+        || {
+            json!({"settings": {
+                "FORCE_IMAGE_PULL_POLICY": true,
+                "IMAGE_PULL_POLICY_TO_FORCE": "Never",
+                "MAX_BUFFERED_BYTES": 25_165_824,
+            }})
+        },
+    ),
+];
+
+/// The values of a case with the image and the certificate of the script's.
+pub(crate) fn with_certificate(mut values: Value, script: &Script) -> Value {
+    values["image"] = json!({"repository": "registry.example/infra/pullgate", "tag": "1"});
+    let existing = json!({"secretName": "pullgate-tls", "caBundle": script.ca_bundle()});
+    values["certificates"] = json!({"mode": "existing", "existing": existing});
+    values
+}
+
+#[track_caller]
+fn same(what: &[(&str, &str)], (by, objects): (By, Vec<Value>), script: &Script) {
+    let expected = comparable(By::Script, script.objects());
+    let made = comparable(by, objects);
+    let names = |of: &std::collections::BTreeMap<String, Value>| of.keys().cloned().collect::<Vec<_>>();
+    assert_eq!(names(&made), names(&expected), "{what:?}: {by:?} beside the script");
+    for (name, object) in &expected {
+        assert_eq!(differing(&made[name], object, ""), Vec::<String>::new(), "{what:?}: {name}, {by:?} beside the script");
+    }
+}
+
+/// Where two values are not the same.
+fn differing(a: &Value, b: &Value, path: &str) -> Vec<String> {
+    match (a, b) {
+        (Value::Object(a), Value::Object(b)) => {
+            let names: std::collections::BTreeSet<_> = a.keys().chain(b.keys()).collect();
+            let null = Value::Null;
+            let of = |all: &serde_json::Map<String, Value>, name: &String| all.get(name).unwrap_or(&null).clone();
+            names.into_iter().flat_map(|name| differing(&of(a, name), &of(b, name), &format!("{path}/{name}"))).collect()
+        }
+        (Value::Array(a), Value::Array(b)) if a.len() == b.len() => {
+            a.iter().zip(b).enumerate().flat_map(|(i, (a, b))| differing(a, b, &format!("{path}/{i}"))).collect()
+        }
+        _ if a == b => Vec::new(),
+        _ => vec![format!("{path}: {a} is not {b}")],
+    }
+}
+
+#[test]
+fn chart_kustomize_and_script_make_the_same_objects() {
+    for case in CASES {
+        let script = Script::new(case.script);
+        let chart = by_helm("pullgate", &with_certificate((case.chart)(), &script));
+        same(case.script, (By::Helm, chart), &script);
+        let overlay = case.kustomize.replace("{ca}", &script.ca_bundle().unwrap());
+        same(case.script, (By::Kustomize, by_kustomize(&[IMAGES, &overlay].concat())), &script);
+    }
+}
+
+#[test]
+fn the_chart_derives_what_the_script_derives() {
+    for (settings, values) in DERIVED {
+        let script = Script::new(settings);
+        let chart = by_helm("pullgate", &with_certificate(values(), &script));
+        same(settings, (By::Helm, chart), &script);
+    }
+}
+
+#[test]
+fn another_namespace_is_followed_everywhere() {
+    let script = Script::new(&[("REGISTRY", "r.example"), ("NAMESPACE", "gate"), ("CONTROLLER", "yes")]);
+    let values = json!({"settings": {"REGISTRY": "r.example"}, "controller": {"enabled": true}});
+    same(&[("NAMESPACE", "gate")], (By::Helm, by_helm("gate", &with_certificate(values, &script))), &script);
+    let overlay = r"
+namespace: gate
+resources: [../base, ../controller]
+components: [../components/pull-secrets]
+configMapGenerator:
+  - {name: pullgate-settings, behavior: merge, literals: [REGISTRY=r.example]}
+  - {name: pullgate-controller-settings, behavior: merge, literals: [CONFIG_SECRET_NAMESPACE=gate]}
+patches:
+  - target: {kind: MutatingWebhookConfiguration}
+    patch: |-
+      - {op: add, path: /webhooks/0/clientConfig/caBundle, value: {ca}}
+replacements:
+  - source: {kind: Service, name: pullgate, fieldPath: metadata.namespace}
+    targets:
+      - select: {kind: MutatingWebhookConfiguration}
+        fieldPaths: [webhooks.*.namespaceSelector.matchExpressions.0.values.0]
+";
+    let overlay = [IMAGES, &overlay.replace("{ca}", &script.ca_bundle().unwrap())].concat();
+    same(&[("NAMESPACE", "gate")], (By::Kustomize, by_kustomize(&overlay)), &script);
+}
