@@ -22,7 +22,8 @@ app.kubernetes.io/component: {{ . }}
 {{- end }}
 {{- end }}
 
-{{/* metadata: (dict "root" $ "component" … "name" … "annotations" … "cluster" true), the latter for what is in no namespace. */}}
+{{/* metadata: (dict "root" $ "component" … "name" … "labels" … "annotations" … "cluster" true), the
+     latter for what is in no namespace. */}}
 {{- define "pullgate.metadata" -}}
 metadata:
   name: {{ .name }}
@@ -31,6 +32,9 @@ metadata:
   {{- end }}
   labels:
     {{- include "pullgate.labels" . | nindent 4 }}
+    {{- with .labels }}
+    {{- toYaml . | nindent 4 }}
+    {{- end }}
   {{- with merge (dict) (.annotations | default dict) .root.Values.commonAnnotations }}
   annotations:
     {{- toYaml . | nindent 4 }}
