@@ -74,6 +74,9 @@ fn settings_into_containers(objects: &mut Vec<Value>) {
         used += 1;
         let env = container.entry("env").or_insert_with(|| json!([])).as_array_mut().unwrap();
         let data = map["data"].as_object().into_iter().flatten();
+        let idle = env.iter().any(|variable| variable["name"] == "PULL_SECRETS");
+        // The controller's are there from the start, and without effect where it hands out no pull secrets.
+        let data = data.filter(|(name, _)| !(idle && name.starts_with("CONFIG_")));
         env.extend(data.map(|(name, value)| json!({"name": name, "value": value})));
         if env.is_empty() {
             container.shift_remove("env");

@@ -35,7 +35,7 @@ fn values_that_cannot_be_used_are_refused_with_what_is_accepted() {
         (json!({"settings": {"MAX_BODY_BYTES": 1.5}}), "want null or integer"),
         (json!({"registration": {"failurePolicy": "fail"}}), "value must be one of 'Fail', 'Ignore'"),
         (json!({"certificates": {"mode": "cert-manager"}}), "value must be one of 'selfManaged', 'certManager', 'csr', 'existing'"),
-        (json!({"certificates": {"validity": "90 days"}}), "does not match pattern '^([0-9]+(h|m|s))+$'"),
+        (json!({"certificates": {"validity": "90 days"}}), "does not match pattern '^([0-9]+([.][0-9]+)?(h|m|s))+$'"),
         (json!({"webhook": {"replicas": 0}}), "at '/webhook/replicas': minimum: got 0, want 1"),
         (json!({"image": {"repository": "a/b", "digest": "latest"}}), "does not match pattern '^sha256:"),
         // Texts.

@@ -171,6 +171,69 @@ patches:
       - {op: add, path: /webhooks/1/clientConfig/caBundle, value: {ca}}
 ",
     },
+    // Certificates by the controller, which does nothing else.
+    Case {
+        script: &[
+            ("REGISTRY", "registry.example"),
+            ("CERTIFICATES", "self-managed"),
+            ("CERTIFICATES_VALIDITY", "720h"),
+            ("CERTIFICATES_OVERLAP", "1h30m"),
+        ],
+        chart: || {
+            json!({
+                "settings": {"REGISTRY": "registry.example"},
+                "certificates": {"mode": "selfManaged", "validity": "720h", "overlap": "1h30m"},
+            })
+        },
+        kustomize: r"
+resources: [../base, ../controller]
+components: [../components/self-managed]
+configMapGenerator:
+  - {name: pullgate-settings, behavior: merge, literals: [REGISTRY=registry.example]}
+  - name: pullgate-controller-settings
+    behavior: merge
+    literals: [CERTIFICATES_VALIDITY=720h, CERTIFICATES_OVERLAP=1h30m]
+",
+    },
+    // By a signer, beside pull secrets.
+    Case {
+        script: &[
+            ("REGISTRY", "registry.example"),
+            ("CONTROLLER", "yes"),
+            ("CERTIFICATES", "csr"),
+            ("CERTIFICATES_SIGNER_NAME", "example.com/serving"),
+        ],
+        chart: || {
+            json!({
+                "settings": {"REGISTRY": "registry.example"},
+                "controller": {"enabled": true},
+                "certificates": {"mode": "csr", "csr": {"signerName": "example.com/serving"}},
+            })
+        },
+        // PULL_SECRETS is the default where it is not said.
+        kustomize: r"
+resources: [../base, ../controller]
+components: [../components/csr, ../components/pull-secrets]
+configMapGenerator:
+  - {name: pullgate-settings, behavior: merge, literals: [REGISTRY=registry.example]}
+  - name: pullgate-controller-settings
+    behavior: merge
+    literals: [CERTIFICATES_SIGNER_NAME=example.com/serving]
+",
+    },
+    // By cert-manager.
+    Case {
+        script: &[("REGISTRY", "registry.example"), ("CERTIFICATES", "cert-manager")],
+        chart: || {
+            json!({"settings": {"REGISTRY": "registry.example"}, "certificates": {"mode": "certManager"}})
+        },
+        kustomize: r"
+resources: [../base]
+components: [../components/cert-manager]
+configMapGenerator:
+  - {name: pullgate-settings, behavior: merge, literals: [REGISTRY=registry.example]}
+",
+    },
 ];
 
 /// The chart alone: what an overlay would have to patch by hand is its user's.
@@ -231,9 +294,12 @@ const DERIVED: &[Derived] = &[
     ),
 ];
 
-/// The values of a case with the image and the certificate of the script's.
+/// The values of a case with the image and, where it makes one, the certificate of the script's.
 pub(crate) fn with_certificate(mut values: Value, script: &Script) -> Value {
     values["image"] = json!({"repository": "registry.example/infra/pullgate", "tag": "1"});
+    if !values["certificates"].is_null() {
+        return values;
+    }
     let existing = json!({"secretName": "pullgate-tls", "caBundle": script.ca_bundle()});
     values["certificates"] = json!({"mode": "existing", "existing": existing});
     values
@@ -273,7 +339,7 @@ fn chart_kustomize_and_script_make_the_same_objects() {
         let script = Script::new(case.script);
         let chart = by_helm("pullgate", &with_certificate((case.chart)(), &script));
         same(case.script, (By::Helm, chart), &script);
-        let overlay = case.kustomize.replace("{ca}", &script.ca_bundle().unwrap());
+        let overlay = case.kustomize.replace("{ca}", &script.ca_bundle().unwrap_or_default());
         same(case.script, (By::Kustomize, by_kustomize(&[IMAGES, &overlay].concat())), &script);
     }
 }
