@@ -11,6 +11,7 @@ mod differences;
 mod refused;
 mod release;
 mod render;
+mod rules;
 mod same;
 mod server;
 mod tools;

@@ -378,3 +378,36 @@ replacements:
     let overlay = [IMAGES, &overlay.replace("{ca}", &script.ca_bundle().unwrap())].concat();
     same(&[("NAMESPACE", "gate")], (By::Kustomize, by_kustomize(&overlay)), &script);
 }
+
+/// The script makes nothing for Prometheus, so these two are compared with each other.
+#[test]
+fn chart_and_kustomize_make_the_same_monitors_rules_and_dashboard() {
+    for (monitor, component) in [("podMonitor", ""), ("serviceMonitor", ", ../../monitoring/service-monitor")] {
+        let mut values = json!({
+            "image": {"repository": "registry.example/infra/pullgate"},
+            "monitoring": {"prometheusRule": {"enabled": true}, "dashboard": {"enabled": true}},
+            "networkPolicy": {"enabled": true},
+            "webhook": {"autoscaling": {"enabled": true}},
+        });
+        values["monitoring"][monitor] = json!({"enabled": true});
+        let overlay = format!(
+            "resources: [../base, ../controller]\ncomponents: [../components/network-policy, ../components/hpa, \
+             ../../monitoring, ../../monitoring/webhook, ../../monitoring/controller{component}]\n"
+        );
+        let ours = |object: &Value| {
+            let name = object["metadata"]["name"].as_str().unwrap();
+            let group = object["apiVersion"].as_str().unwrap().split('/').next().unwrap();
+            ["monitoring.coreos.com", "networking.k8s.io", "autoscaling"].contains(&group)
+                || name.ends_with("-metrics")
+                || name == "pullgate-dashboard"
+        };
+        let of = |by, objects: Vec<Value>| comparable(by, objects.into_iter().filter(ours).collect());
+        let chart = of(By::Helm, by_helm("pullgate", &values));
+        let kustomize = of(By::Helm, by_kustomize(&overlay));
+        assert!(chart.len() >= 8, "{:?}", chart.keys());
+        assert!(chart.keys().eq(kustomize.keys()), "{:?} and {:?}", chart.keys(), kustomize.keys());
+        for (name, object) in &chart {
+            assert_eq!(differing(object, &kustomize[name], ""), Vec::<String>::new(), "{name}");
+        }
+    }
+}

@@ -144,7 +144,8 @@ fn the_api_server_takes_every_overlay() {
         "[../components/self-managed, ../components/pull-secrets, ../components/resources]",
         "[../components/csr, ../components/network-policy, ../components/hpa]",
         "[../components/cert-manager, ../components/claims, ../components/accounts]",
-        "[../../monitoring]",
+        "[../../monitoring, ../../monitoring/webhook, ../../monitoring/controller]",
+        "[../../monitoring/webhook, ../../monitoring/controller, ../../monitoring/service-monitor]",
     ] {
         let overlay = format!("namespace: {}\nresources: [../base, ../controller]\ncomponents: {components}\n", namespace.0);
         accepted(components, &build(&overlay));

@@ -63,7 +63,7 @@ fn the_table_in_the_readme_is_that_of_the_comments() {
     between(&format!("{CHART}/README.md"), &table, "chart");
 }
 
-fn document(path: &str) -> Value {
+pub(crate) fn document(path: &str) -> Value {
     let [document] = <[_; 1]>::try_from(yaml::read(&read(path))).unwrap_or_else(|all| panic!("{path}: {}", all.len()));
     document.value.unwrap_or_else(|error| panic!("{path}: {error}"))
 }

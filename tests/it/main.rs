@@ -32,6 +32,7 @@ mod login;
 mod merge;
 mod migration;
 mod migration_accounts;
+mod monitoring;
 mod offline;
 mod plan;
 #[path = "../client/ports.rs"]
