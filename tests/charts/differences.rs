@@ -63,14 +63,16 @@ fn without_marks(object: &mut Value) {
 
 /// Settings are in a `ConfigMap` with kustomize: its generator gives another content another name, and so rolls the Pods.
 fn settings_into_containers(objects: &mut Vec<Value>) {
-    let (maps, others): (Vec<_>, Vec<_>) = objects.drain(..).partition(|object| object["kind"] == "ConfigMap");
+    let (maps, others): (Vec<_>, Vec<_>) =
+        objects.drain(..).partition(|object| object["kind"] == "ConfigMap");
     let mut used = 0;
     *objects = others;
     for object in objects.iter_mut().filter(|object| object["kind"] == "Deployment") {
         let container = object["spec"]["template"]["spec"]["containers"][0].as_object_mut().unwrap();
         let Some(from) = container.shift_remove("envFrom") else { continue };
         let name = &from[0]["configMapRef"]["name"];
-        let map = maps.iter().find(|map| &map["metadata"]["name"] == name).unwrap_or_else(|| panic!("no {name}"));
+        let map =
+            maps.iter().find(|map| &map["metadata"]["name"] == name).unwrap_or_else(|| panic!("no {name}"));
         used += 1;
         let env = container.entry("env").or_insert_with(|| json!([])).as_array_mut().unwrap();
         let data = map["data"].as_object().into_iter().flatten();
@@ -87,7 +89,9 @@ fn settings_into_containers(objects: &mut Vec<Value>) {
 
 /// Order of a container's variables, none of which refers to another.
 fn in_order(object: &mut Value) {
-    if let Some(env) = object.pointer_mut("/spec/template/spec/containers/0/env").and_then(Value::as_array_mut) {
+    if let Some(env) =
+        object.pointer_mut("/spec/template/spec/containers/0/env").and_then(Value::as_array_mut)
+    {
         env.sort_by_key(|variable| variable["name"].as_str().unwrap().to_owned());
     }
 }

@@ -44,6 +44,11 @@ impl Script {
         found
     }
 
+    /// The Job that takes back what the controller made.
+    pub(crate) fn uninstallation(&self) -> Vec<Value> {
+        objects(&fs::read_to_string(self.0.path().join("generated/uninstall/controller.yaml")).unwrap())
+    }
+
     /// The CA, as `caBundle` has it. None where there is only the controller.
     pub(crate) fn ca_bundle(&self) -> Option<String> {
         let all = self.objects();
@@ -57,7 +62,8 @@ impl Script {
 pub(crate) fn template(namespace: &str, values: &Value) -> String {
     let chart = chart();
     let chart = chart.to_str().unwrap();
-    helm(&["template", "pullgate", chart, "--namespace", namespace, "--values", "-"], &values.to_string()).ok()
+    helm(&["template", "pullgate", chart, "--namespace", namespace, "--values", "-"], &values.to_string())
+        .ok()
 }
 
 #[track_caller]

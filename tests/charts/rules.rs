@@ -23,7 +23,9 @@ fn alerts_fire_when_they_should_and_only_then() {
         fs::write(folder.path().join(format!("{component}-rules.yaml")), spec.to_string()).unwrap();
         let tests = format!("tests/charts/rules/{component}.yaml");
         fs::copy(root().join(&tests), folder.path().join(format!("{component}.yaml"))).unwrap();
-        let promtool = |arguments: &[&str]| run(Command::new("promtool").args(arguments).current_dir(folder.path()), "").ok();
+        let promtool = |arguments: &[&str]| {
+            run(Command::new("promtool").args(arguments).current_dir(folder.path()), "").ok()
+        };
         promtool(&["check", "rules", &format!("{component}-rules.yaml")]);
         promtool(&["test", "rules", &format!("{component}.yaml")]);
         tested_both_ways(&spec, &document(&tests));
@@ -37,7 +39,11 @@ fn tested_both_ways(spec: &Value, tests: &Value) {
     for case in cases.filter_map(|case| case["promql_expr_test"].as_array()).flatten() {
         let name = case["expr"].as_str().unwrap().split('"').nth(1).unwrap();
         let expected = case["exp_samples"].as_array().unwrap();
-        if expected.is_empty() { quiet.insert(name) } else { fires.insert(name) };
+        if expected.is_empty() {
+            quiet.insert(name)
+        } else {
+            fires.insert(name)
+        };
     }
     let groups = spec["groups"].as_array().unwrap().iter();
     let alerts = groups.flat_map(|group| group["rules"].as_array().unwrap());

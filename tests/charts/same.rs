@@ -224,9 +224,7 @@ configMapGenerator:
     // By cert-manager.
     Case {
         script: &[("REGISTRY", "registry.example"), ("CERTIFICATES", "cert-manager")],
-        chart: || {
-            json!({"settings": {"REGISTRY": "registry.example"}, "certificates": {"mode": "certManager"}})
-        },
+        chart: || json!({"settings": {"REGISTRY": "registry.example"}, "certificates": {"mode": "certManager"}}),
         kustomize: r"
 resources: [../base]
 components: [../components/cert-manager]
@@ -264,7 +262,12 @@ const DERIVED: &[Derived] = &[
     ),
     // The controller without the webhook.
     (
-        &[("CONTROLLER", "only"), ("CONFIG_ALLSERVICEACCOUNT", "true"), ("CONFIG_SECRETNAME", "one"), ("REPLICAS", "1")],
+        &[
+            ("CONTROLLER", "only"),
+            ("CONFIG_ALLSERVICEACCOUNT", "true"),
+            ("CONFIG_SECRETNAME", "one"),
+            ("REPLICAS", "1"),
+        ],
         || {
             json!({
                 "webhook": {"enabled": false},
@@ -283,7 +286,11 @@ const DERIVED: &[Derived] = &[
     ),
     // Bodies so small that the least limit counts.
     (
-        &[("FORCE_IMAGE_PULL_POLICY", "yes"), ("IMAGE_PULL_POLICY_TO_FORCE", "Never"), ("MAX_BUFFERED_BYTES", "25165824")],
+        &[
+            ("FORCE_IMAGE_PULL_POLICY", "yes"),
+            ("IMAGE_PULL_POLICY_TO_FORCE", "Never"),
+            ("MAX_BUFFERED_BYTES", "25165824"),
+        ],
         || {
             json!({"settings": {
                 "FORCE_IMAGE_PULL_POLICY": true,
@@ -312,7 +319,11 @@ fn same(what: &[(&str, &str)], (by, objects): (By, Vec<Value>), script: &Script)
     let names = |of: &std::collections::BTreeMap<String, Value>| of.keys().cloned().collect::<Vec<_>>();
     assert_eq!(names(&made), names(&expected), "{what:?}: {by:?} beside the script");
     for (name, object) in &expected {
-        assert_eq!(differing(&made[name], object, ""), Vec::<String>::new(), "{what:?}: {name}, {by:?} beside the script");
+        assert_eq!(
+            differing(&made[name], object, ""),
+            Vec::<String>::new(),
+            "{what:?}: {name}, {by:?} beside the script"
+        );
     }
 }
 
@@ -322,12 +333,19 @@ fn differing(a: &Value, b: &Value, path: &str) -> Vec<String> {
         (Value::Object(a), Value::Object(b)) => {
             let names: std::collections::BTreeSet<_> = a.keys().chain(b.keys()).collect();
             let null = Value::Null;
-            let of = |all: &serde_json::Map<String, Value>, name: &String| all.get(name).unwrap_or(&null).clone();
-            names.into_iter().flat_map(|name| differing(&of(a, name), &of(b, name), &format!("{path}/{name}"))).collect()
+            let of =
+                |all: &serde_json::Map<String, Value>, name: &String| all.get(name).unwrap_or(&null).clone();
+            names
+                .into_iter()
+                .flat_map(|name| differing(&of(a, name), &of(b, name), &format!("{path}/{name}")))
+                .collect()
         }
-        (Value::Array(a), Value::Array(b)) if a.len() == b.len() => {
-            a.iter().zip(b).enumerate().flat_map(|(i, (a, b))| differing(a, b, &format!("{path}/{i}"))).collect()
-        }
+        (Value::Array(a), Value::Array(b)) if a.len() == b.len() => a
+            .iter()
+            .zip(b)
+            .enumerate()
+            .flat_map(|(i, (a, b))| differing(a, b, &format!("{path}/{i}")))
+            .collect(),
         _ if a == b => Vec::new(),
         _ => vec![format!("{path}: {a} is not {b}")],
     }
@@ -379,10 +397,38 @@ replacements:
     same(&[("NAMESPACE", "gate")], (By::Kustomize, by_kustomize(&overlay)), &script);
 }
 
+#[test]
+fn the_uninstallation_of_the_controller_is_that_of_the_script() {
+    let settings = [
+        ("REGISTRY", "r.example"),
+        ("CONTROLLER", "yes"),
+        ("CONFIG_TARGET_IMAGE_PULL_SECRET_NAME", "image-pull-secret"),
+        ("DEPLOYMENT_PULL_SECRET", "regcred"),
+    ];
+    let script = Script::new(&settings);
+    let values = json!({
+        "imagePullSecrets": ["regcred"],
+        "settings": {"REGISTRY": "r.example", "CONFIG_TARGET_IMAGE_PULL_SECRET_NAME": "image-pull-secret"},
+        "controller": {"enabled": true, "uninstall": true},
+    });
+    let made = by_helm("pullgate", &with_certificate(values, &script));
+    let kinds = |kind: &str| made.iter().filter(|object| object["kind"] == kind).cloned().collect::<Vec<_>>();
+    let job = "Job/pullgate/pullgate-controller-uninstall";
+    let expected = comparable(By::Script, script.uninstallation());
+    assert_eq!(differing(&comparable(By::Helm, kinds("Job"))[job], &expected[job], ""), Vec::<String>::new());
+    let deployments: Vec<_> = kinds("Deployment").iter().map(|it| it["metadata"]["name"].clone()).collect();
+    assert_eq!(deployments, ["pullgate"], "the controller is gone");
+    let [registration] = <[_; 1]>::try_from(kinds("MutatingWebhookConfiguration")).unwrap();
+    let webhooks: Vec<_> =
+        registration["webhooks"].as_array().unwrap().iter().map(|it| &it["name"]).collect();
+    assert_eq!(webhooks, ["pods.pullgate.svc"], "and no account gets a reference to what goes");
+}
+
 /// The script makes nothing for Prometheus, so these two are compared with each other.
 #[test]
 fn chart_and_kustomize_make_the_same_monitors_rules_and_dashboard() {
-    for (monitor, component) in [("podMonitor", ""), ("serviceMonitor", ", ../../monitoring/service-monitor")] {
+    for (monitor, component) in [("podMonitor", ""), ("serviceMonitor", ", ../../monitoring/service-monitor")]
+    {
         let mut values = json!({
             "image": {"repository": "registry.example/infra/pullgate"},
             "monitoring": {"prometheusRule": {"enabled": true}, "dashboard": {"enabled": true}},

@@ -15,7 +15,8 @@ pub(crate) fn definitions() {
     DEFINED.get_or_init(|| {
         let mut go = Command::new("go");
         go.current_dir(root().join("tests/tools/crds")).env("GOFLAGS", "-mod=mod").env("GOWORK", "off");
-        let modules = ["github.com/cert-manager/cert-manager", "github.com/prometheus-operator/prometheus-operator"];
+        let modules =
+            ["github.com/cert-manager/cert-manager", "github.com/prometheus-operator/prometheus-operator"];
         let said = run(go.args(["mod", "download", "-json"]).args(modules), "").ok();
         let folders: Vec<String> = serde_json::Deserializer::from_str(&said)
             .into_iter::<Value>()
@@ -27,7 +28,9 @@ pub(crate) fn definitions() {
             files.push(format!("{cert_manager}/deploy/crds/cert-manager.io_{name}.yaml"));
         }
         for name in ["servicemonitors", "podmonitors", "prometheusrules"] {
-            files.push(format!("{operator}/example/prometheus-operator-crd/monitoring.coreos.com_{name}.yaml"));
+            files.push(format!(
+                "{operator}/example/prometheus-operator-crd/monitoring.coreos.com_{name}.yaml"
+            ));
         }
         let files = files.join(" -f ");
         kubectl(&format!("apply --server-side -f {files}"), "").ok();
@@ -114,7 +117,10 @@ fn the_api_server_takes_the_chart_with_any_values() {
         ("defaults", json!({})),
         ("everything", everything),
         ("monitoring", json!({"monitoring": monitoring, "controller": {"enabled": true}})),
-        ("cert-manager", json!({"certificates": {"mode": "certManager", "validity": "2160h", "overlap": "720h"}})),
+        (
+            "cert-manager",
+            json!({"certificates": {"mode": "certManager", "validity": "2160h", "overlap": "720h"}}),
+        ),
         (
             "an issuer",
             json!({"certificates": {"mode": "certManager", "certManager": {"issuerRef": {"name": "ca", "kind": "ClusterIssuer"}}}}),
@@ -137,9 +143,13 @@ fn the_api_server_takes_the_chart_with_any_values() {
 fn the_api_server_takes_every_overlay() {
     definitions();
     let namespace = Namespace::new("charts-overlays");
-    let example = std::fs::read_to_string(root().join("deployment/kustomize/example/kustomization.yaml")).unwrap();
+    let example =
+        std::fs::read_to_string(root().join("deployment/kustomize/example/kustomization.yaml")).unwrap();
     let example = example.split_once("kind: Kustomization\n").unwrap().1;
-    accepted("example", &build(&example.replace("namespace: pullgate\n", &format!("namespace: {}\n", namespace.0))));
+    accepted(
+        "example",
+        &build(&example.replace("namespace: pullgate\n", &format!("namespace: {}\n", namespace.0))),
+    );
     for components in [
         "[../components/self-managed, ../components/pull-secrets, ../components/resources]",
         "[../components/csr, ../components/network-policy, ../components/hpa]",
@@ -147,7 +157,10 @@ fn the_api_server_takes_every_overlay() {
         "[../../monitoring, ../../monitoring/webhook, ../../monitoring/controller]",
         "[../../monitoring/webhook, ../../monitoring/controller, ../../monitoring/service-monitor]",
     ] {
-        let overlay = format!("namespace: {}\nresources: [../base, ../controller]\ncomponents: {components}\n", namespace.0);
+        let overlay = format!(
+            "namespace: {}\nresources: [../base, ../controller]\ncomponents: {components}\n",
+            namespace.0
+        );
         accepted(components, &build(&overlay));
     }
 }

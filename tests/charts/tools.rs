@@ -46,7 +46,8 @@ pub(crate) fn run(command: &mut Command, input: &str) -> Ran {
 
 pub(crate) fn helm(arguments: &[&str], values: &str) -> Ran {
     static HELM: OnceLock<String> = OnceLock::new();
-    let path = HELM.get_or_init(|| run(&mut Command::new(root().join("scripts/helm")), "").ok().trim().to_owned());
+    let path =
+        HELM.get_or_init(|| run(&mut Command::new(root().join("scripts/helm")), "").ok().trim().to_owned());
     run(Command::new(path).args(arguments), values)
 }
 

@@ -37,7 +37,8 @@ fn values() -> Vec<Documented> {
         } else if let Some((key, default)) = text.split_once(':') {
             let indent = line.len() - text.len();
             groups.retain(|(outer, _)| *outer < indent);
-            let path: String = groups.iter().map(|(_, group)| format!("{group}.")).chain([key.into()]).collect();
+            let path: String =
+                groups.iter().map(|(_, group)| format!("{group}.")).chain([key.into()]).collect();
             if default.is_empty() {
                 groups.push((indent, key.to_owned()));
             } else {
@@ -64,7 +65,8 @@ fn the_table_in_the_readme_is_that_of_the_comments() {
 }
 
 pub(crate) fn document(path: &str) -> Value {
-    let [document] = <[_; 1]>::try_from(yaml::read(&read(path))).unwrap_or_else(|all| panic!("{path}: {}", all.len()));
+    let [document] =
+        <[_; 1]>::try_from(yaml::read(&read(path))).unwrap_or_else(|all| panic!("{path}: {}", all.len()));
     document.value.unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
@@ -108,7 +110,9 @@ fn every_variable_of_the_webhook_is_a_setting_but_those_of_its_certificate() {
     assert_eq!(&taken | &fixed, names(VARIABLES.iter().copied()));
     // The first two are where the Secret says, and a certificate of each replica's own is for no cluster.
     let template = read(&format!("{CHART}/templates/webhook.yaml"));
-    assert!(template.contains(r#"set $environment "TLS_CERT_FILE""#) && template.contains(r#""TLS_KEY_FILE""#));
+    assert!(
+        template.contains(r#"set $environment "TLS_CERT_FILE""#) && template.contains(r#""TLS_KEY_FILE""#)
+    );
 }
 
 #[test]
@@ -165,7 +169,11 @@ fn the_patterns_take_what_the_program_takes_and_refuse_what_it_refuses() {
         // As the template reads them.
         let takes = |value: &str| {
             let items: Vec<_> = if kind["list"] == true { value.split(',').collect() } else { vec![value] };
-            items.into_iter().map(str::trim).filter(|item| !item.is_empty()).all(|item| pattern.is_match(item))
+            items
+                .into_iter()
+                .map(str::trim)
+                .filter(|item| !item.is_empty())
+                .all(|item| pattern.is_match(item))
         };
         // A single name with commas around it is a spelling that only a variable has.
         let is_list = kind["list"] == true;

@@ -109,5 +109,6 @@
 {{- if not (or .Values.webhook.enabled .Values.controller.enabled) }}{{ fail "webhook.enabled and controller.enabled are false: nothing is left; expected one of them to be true" }}{{ end -}}
 {{- if eq $settings.port $settings.healthPort }}{{ fail (printf "settings.PORT and settings.HEALTH_PORT are both %s: they must differ" $settings.port) }}{{ end -}}
 {{- if and .Values.controller.imagePullSecretResources.enabled (not .Values.controller.enabled) }}{{ fail "controller.imagePullSecretResources.enabled: they are looked after by the controller; expected controller.enabled=true with it" }}{{ end -}}
+{{- if and .Values.controller.uninstall (not .Values.controller.enabled) }}{{ fail "controller.uninstall: there is nothing to take back without controller.enabled; expected controller.enabled=true with it, and the settings that were in effect" }}{{ end -}}
 {{- with .Values.webhook.autoscaling }}{{ if and .enabled (gt (int .minReplicas) (int .maxReplicas)) }}{{ fail (printf "webhook.autoscaling.minReplicas=%d is more than maxReplicas=%d" (int .minReplicas) (int .maxReplicas)) }}{{ end }}{{ end -}}
 {{- end }}
