@@ -18,8 +18,10 @@ pub(crate) fn comparable(by: By, mut objects: Vec<Value>) -> BTreeMap<String, Va
         settings_into_containers(&mut objects);
     }
     objects.retain(|object| !is_made_elsewhere(object));
-    objects.iter_mut().for_each(|object| without_marks(object));
-    objects.iter_mut().for_each(in_order);
+    for object in &mut objects {
+        without_marks(object);
+        in_order(object);
+    }
     let mut found = BTreeMap::new();
     for object in objects {
         let metadata = &object["metadata"];
@@ -33,10 +35,9 @@ pub(crate) fn comparable(by: By, mut objects: Vec<Value>) -> BTreeMap<String, Va
 /// Objects that not all of them make.
 fn is_made_elsewhere(object: &Value) -> bool {
     match object["kind"].as_str().unwrap_or_default() {
-        // `helm install --create-namespace` makes it; a chart cannot hold the namespace that it is installed to.
-        "Namespace" => true,
-        // The certificate is the script's; chart and kustomize are given it.
-        "Secret" => true,
+        // `helm install --create-namespace` makes the one; a chart cannot hold the namespace that it is installed to.
+        // The other is the script's certificate, which chart and kustomize are given.
+        "Namespace" | "Secret" => true,
         // `helm test`, which is never applied.
         _ => object["metadata"]["annotations"]["helm.sh/hook"] == "test",
     }

@@ -7,6 +7,7 @@
     reason = "a failed expectation is a test's result"
 )]
 
+mod cases;
 mod differences;
 mod refused;
 mod release;

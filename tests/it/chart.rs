@@ -154,7 +154,7 @@ fn the_controllers_settings_are_variables_of_it_and_what_is_left_out_is_said() {
 /// with such a setting do not become ready, and those of the revision before stay.
 fn is_left_to_the_program(name: &str, value: &str) -> bool {
     let twice_or_loop = name == "REGISTRY_MAP";
-    let addresses = value.contains("[");
+    let addresses = value.contains('[');
     twice_or_loop || addresses
 }
 

@@ -185,7 +185,8 @@ fn the_preview_in_the_readme_is_what_is_printed() {
 #[test]
 fn the_readme_installs_as_the_instructions_do() {
     let readme = read("README.md");
-    let instructions = ["install", "helm", "kustomize"].map(|name| read(&format!("docs/{name}.md"))).join("\n");
+    let instructions =
+        ["install", "helm", "kustomize"].map(|name| read(&format!("docs/{name}.md"))).join("\n");
     let known: BTreeSet<&str> = instructions.split("```").skip(1).step_by(2).flat_map(str::lines).collect();
     let section = readme.split("\n## ").find(|section| section.starts_with("Install\n")).unwrap();
     let rows = section.lines().filter(|line| line.starts_with('|'));
@@ -357,8 +358,10 @@ fn anchors(text: &str) -> BTreeSet<String> {
 #[test]
 fn links_between_documents_lead_somewhere() {
     let mut documents = files("docs", "md");
-    documents
-        .extend(["README.md", "CHANGELOG.md", "tests/e2e/cluster/README.md", "deployment/helm/pullgate/README.md"].map(|path| root().join(path)));
+    documents.extend(
+        ["README.md", "CHANGELOG.md", "tests/e2e/cluster/README.md", "deployment/helm/pullgate/README.md"]
+            .map(|path| root().join(path)),
+    );
     for document in documents {
         let text = fs::read_to_string(&document).unwrap();
         for link in links(&text) {

@@ -42,10 +42,13 @@ fn series() -> BTreeSet<String> {
     controller.ends("u", vec![("r.example".to_owned(), k8s_openapi::jiff::Timestamp::UNIX_EPOCH)]);
     controller.certificate_expires(CertificateOf::Serving, Some(1));
     controller.certificates_in_order("self-managed", true);
-    let encoded = [Webhook::default().encode().unwrap(), controller.encode(Counts::default(), true, true).unwrap()];
+    let encoded =
+        [Webhook::default().encode().unwrap(), controller.encode(Counts::default(), true, true).unwrap()];
     let mut found = BTreeSet::new();
     for line in encoded.iter().flat_map(|text| text.lines()) {
-        let Some((name, kind)) = line.strip_prefix("# TYPE ").and_then(|rest| rest.split_once(' ')) else { continue };
+        let Some((name, kind)) = line.strip_prefix("# TYPE ").and_then(|rest| rest.split_once(' ')) else {
+            continue;
+        };
         let suffixes: &[&str] = match kind {
             "counter" => &["_total"],
             "info" => &["_info"],
@@ -61,7 +64,8 @@ fn series() -> BTreeSet<String> {
 fn asked(expression: &str) -> BTreeSet<String> {
     let bare = Regex::new(r#""[^"]*""#).unwrap().replace_all(expression, "").into_owned();
     let bare = Regex::new(r"\{[^}]*\}|\[[^\]]*\]").unwrap().replace_all(&bare, "").into_owned();
-    let bare = Regex::new(r"\b(by|on|ignoring|without) *\([^)]*\)").unwrap().replace_all(&bare, "").into_owned();
+    let bare =
+        Regex::new(r"\b(by|on|ignoring|without) *\([^)]*\)").unwrap().replace_all(&bare, "").into_owned();
     let words = Regex::new(r"[a-z_]{2,}( *\()?").unwrap();
     let operators = ["and", "or", "unless", "bool"];
     let names = words.find_iter(&bare).map(|word| word.as_str());
@@ -71,11 +75,13 @@ fn asked(expression: &str) -> BTreeSet<String> {
 #[test]
 fn every_metric_that_is_asked_for_exists() {
     let dashboard: Value = serde_json::from_str(&read("deployment/monitoring/dashboard.json")).unwrap();
-    let panels = dashboard["panels"].as_array().unwrap().iter().flat_map(|panel| panel["targets"].as_array());
+    let panels =
+        dashboard["panels"].as_array().unwrap().iter().filter_map(|panel| panel["targets"].as_array());
     let of_panels = panels.flatten().map(|target| text(&target["expr"]).to_owned());
     let expressions: Vec<_> =
         of_panels.chain(all_alerts().iter().map(|alert| text(&alert["expr"]).to_owned())).collect();
-    let known: BTreeSet<_> = series().into_iter().chain(OF_OTHERS.iter().map(|(name, _)| (*name).to_owned())).collect();
+    let known: BTreeSet<_> =
+        series().into_iter().chain(OF_OTHERS.iter().map(|(name, _)| (*name).to_owned())).collect();
     let mut used = BTreeSet::new();
     for expression in &expressions {
         let names = asked(expression);
@@ -86,15 +92,22 @@ fn every_metric_that_is_asked_for_exists() {
         assert!(used.contains(*name), "nothing asks for {name}");
     }
     // What tells of trouble, or of what it does, is of use to somebody.
-    let unused: Vec<_> = series().difference(&used).filter(|name| !name.ends_with("_sum") && !name.ends_with("_count")).cloned().collect();
-    assert_eq!(unused, [
-        // How long, by histogram: its buckets are for who asks.
-        "pullgate_controller_build_info",
-        "pullgate_controller_certificate_expiration_timestamp_seconds",
-        "pullgate_controller_reconcile_duration_seconds_bucket",
-        "pullgate_controller_resources_considered_total",
-        "pullgate_controller_synchronized_timestamp_seconds",
-    ]);
+    let unused: Vec<_> = series()
+        .difference(&used)
+        .filter(|name| !name.ends_with("_sum") && !name.ends_with("_count"))
+        .cloned()
+        .collect();
+    assert_eq!(
+        unused,
+        [
+            // How long, by histogram: its buckets are for who asks.
+            "pullgate_controller_build_info",
+            "pullgate_controller_certificate_expiration_timestamp_seconds",
+            "pullgate_controller_reconcile_duration_seconds_bucket",
+            "pullgate_controller_resources_considered_total",
+            "pullgate_controller_synchronized_timestamp_seconds",
+        ]
+    );
 }
 
 #[test]
@@ -103,7 +116,10 @@ fn every_alert_says_what_it_is_and_has_a_runbook() {
     for alert in all_alerts() {
         let (name, annotations) = (text(&alert["alert"]), &alert["annotations"]);
         assert!(["critical", "warning", "info"].contains(&text(&alert["labels"]["severity"])), "{name}");
-        assert!(text(&annotations["summary"]).ends_with('.') && text(&annotations["description"]).ends_with('.'), "{name}");
+        assert!(
+            text(&annotations["summary"]).ends_with('.') && text(&annotations["description"]).ends_with('.'),
+            "{name}"
+        );
         assert!(!text(&annotations["summary"]).contains("{{"), "{name}: a summary is the same for all");
         let path = format!("docs/runbooks/{name}.md");
         assert_eq!(text(&annotations["runbook_url"]), path);
@@ -117,7 +133,10 @@ fn every_alert_says_what_it_is_and_has_a_runbook() {
     assert_eq!(files, runbooks);
     let table = read("docs/monitoring.md");
     for runbook in &runbooks {
-        assert!(table.contains(&format!("](runbooks/{runbook})")), "docs/monitoring.md does not link {runbook}");
+        assert!(
+            table.contains(&format!("](runbooks/{runbook})")),
+            "docs/monitoring.md does not link {runbook}"
+        );
     }
 }
 
@@ -129,7 +148,10 @@ fn monitors_give_the_job_that_rules_ask_for() {
         assert!(rules.contains(&format!("{{job=\"{job}\"}}")), "{component}");
         for monitor in [format!("{component}/pod-monitor"), format!("service-monitor/{component}")] {
             let text = read(&format!("deployment/monitoring/{monitor}.yaml"));
-            assert!(text.contains(&format!("- targetLabel: job\n          replacement: {job}\n")), "{monitor}");
+            assert!(
+                text.contains(&format!("- targetLabel: job\n          replacement: {job}\n")),
+                "{monitor}"
+            );
         }
     }
 }
