@@ -1,6 +1,6 @@
 //! What may differ between the objects of script, chart and kustomize, each with the reason. Nothing else may.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
@@ -66,15 +66,15 @@ fn without_marks(object: &mut Value) {
 fn settings_into_containers(objects: &mut Vec<Value>) {
     let (maps, others): (Vec<_>, Vec<_>) =
         objects.drain(..).partition(|object| object["kind"] == "ConfigMap");
-    let mut used = 0;
+    let mut used = BTreeSet::new();
     *objects = others;
-    for object in objects.iter_mut().filter(|object| object["kind"] == "Deployment") {
+    for object in objects.iter_mut().filter(|object| object["kind"] == "Deployment" || object["kind"] == "Job") {
         let container = object["spec"]["template"]["spec"]["containers"][0].as_object_mut().unwrap();
         let Some(from) = container.shift_remove("envFrom") else { continue };
         let name = &from[0]["configMapRef"]["name"];
         let map =
             maps.iter().find(|map| &map["metadata"]["name"] == name).unwrap_or_else(|| panic!("no {name}"));
-        used += 1;
+        used.insert(name.to_string());
         let env = container.entry("env").or_insert_with(|| json!([])).as_array_mut().unwrap();
         let data = map["data"].as_object().into_iter().flatten();
         let idle = env.iter().any(|variable| variable["name"] == "PULL_SECRETS");
@@ -85,7 +85,7 @@ fn settings_into_containers(objects: &mut Vec<Value>) {
             container.shift_remove("env");
         }
     }
-    assert_eq!(used, maps.len(), "a ConfigMap that nobody uses");
+    assert_eq!(used.len(), maps.len(), "a ConfigMap that nobody uses");
 }
 
 /// Order of a container's variables, none of which refers to another.

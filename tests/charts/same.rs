@@ -127,6 +127,23 @@ fn the_uninstallation_of_the_controller_is_that_of_the_script() {
     let webhooks: Vec<_> =
         registration["webhooks"].as_array().unwrap().iter().map(|it| &it["name"]).collect();
     assert_eq!(webhooks, ["pods.pullgate.svc"], "and no account gets a reference to what goes");
+
+    let overlay = r"
+resources: [../base, ../controller]
+components: [../components/pull-secrets, ../components/accounts, ../components/uninstall]
+configMapGenerator:
+  - name: pullgate-settings
+    behavior: merge
+    literals: [REGISTRY=r.example, CONFIG_TARGET_IMAGE_PULL_SECRET_NAME=image-pull-secret]
+patches:
+  - target: {kind: Deployment|Job}
+    patch: |-
+      - {op: add, path: /spec/template/spec/imagePullSecrets, value: [{name: regcred}]}
+";
+    let made = comparable(By::Kustomize, by_kustomize(&[IMAGES, overlay].concat()));
+    assert_eq!(differing(&made[job], &expected[job], ""), Vec::<String>::new());
+    assert!(!made.contains_key("Deployment/pullgate/pullgate-controller") && made.contains_key("Deployment/pullgate/pullgate"));
+    assert!(!made.contains_key("MutatingWebhookConfiguration//pullgate"));
 }
 
 /// The script makes nothing for Prometheus, so these two are compared with each other.
