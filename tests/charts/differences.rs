@@ -68,7 +68,9 @@ fn settings_into_containers(objects: &mut Vec<Value>) {
         objects.drain(..).partition(|object| object["kind"] == "ConfigMap");
     let mut used = BTreeSet::new();
     *objects = others;
-    for object in objects.iter_mut().filter(|object| object["kind"] == "Deployment" || object["kind"] == "Job") {
+    for object in
+        objects.iter_mut().filter(|object| object["kind"] == "Deployment" || object["kind"] == "Job")
+    {
         let container = object["spec"]["template"]["spec"]["containers"][0].as_object_mut().unwrap();
         let Some(from) = container.shift_remove("envFrom") else { continue };
         let name = &from[0]["configMapRef"]["name"];

@@ -22,7 +22,7 @@ fn values_that_cannot_be_used_are_refused_with_what_is_accepted() {
     for (values, said) in [
         // Names.
         (json!({"setings": {}}), "value must be one of 'global', 'image'"),
-        (json!({"settings": {"REGISTY": "r.example"}}), "value must be one of 'REGISTRY', 'REGISTRY_MAP'"),
+        (json!({"settings": {"REGISTY": "r.example"}}), "value must be one of 'MODE', 'REGISTRY'"),
         (
             json!({"settings": {"TLS_SELF_SIGNED": true}}),
             "at '/settings': additional properties 'TLS_SELF_SIGNED' not allowed",

@@ -142,7 +142,10 @@ patches:
 ";
     let made = comparable(By::Kustomize, by_kustomize(&[IMAGES, overlay].concat()));
     assert_eq!(differing(&made[job], &expected[job], ""), Vec::<String>::new());
-    assert!(!made.contains_key("Deployment/pullgate/pullgate-controller") && made.contains_key("Deployment/pullgate/pullgate"));
+    assert!(
+        !made.contains_key("Deployment/pullgate/pullgate-controller")
+            && made.contains_key("Deployment/pullgate/pullgate")
+    );
     assert!(!made.contains_key("MutatingWebhookConfiguration//pullgate"));
 }
 
