@@ -1,4 +1,4 @@
-//! What is generated from the types of `ImagePullSecret` is as committed. `UPDATE_GENERATED=1` writes it anew.
+//! What is generated, from the types of `ImagePullSecret` and elsewhere, is as committed. `UPDATE_GENERATED=1` writes it anew.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -9,10 +9,11 @@ use pullgate::controller::resource::ImagePullSecret;
 use pullgate::offline::yaml;
 use serde_json::Value;
 
-const BEGIN: &str = "<!-- fields -->";
+const BEGIN: &str = "<!-- generated -->";
 const END: &str = "<!-- end -->";
 
-fn committed(path: &str, generated: &str) {
+/// `module` is the one whose tests write it.
+fn committed(path: &str, generated: &str, module: &str) {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
     if std::env::var_os("UPDATE_GENERATED").is_some() {
         fs::write(&file, generated).unwrap();
@@ -20,7 +21,7 @@ fn committed(path: &str, generated: &str) {
     let there = fs::read_to_string(&file).unwrap_or_default();
     assert!(
         there == generated,
-        "{path} is not what the types say: UPDATE_GENERATED=1 cargo test --test it crd"
+        "{path} is not what it is generated from: UPDATE_GENERATED=1 cargo test --test it {module}"
     );
 }
 
@@ -32,7 +33,7 @@ fn schema() -> Value {
 
 #[test]
 fn the_manifest_is_that_of_the_types() {
-    committed("deployment/crd.yaml", &manifest().unwrap());
+    committed("deployment/crd.yaml", &manifest().unwrap(), "crd");
 }
 
 /// A table line for each field, in the order of the schema.
@@ -59,20 +60,23 @@ fn fields(text: &mut String, path: &str, schema: &Value) {
     }
 }
 
+/// What stands in a document between its marks is what was generated.
+pub(crate) fn between(path: &str, generated: &str, module: &str) {
+    let document = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap();
+    let (before, rest) = document.split_once(BEGIN).expect("the place of what is generated");
+    let (_, after) = rest.split_once(END).expect("its end");
+    committed(path, &format!("{before}{BEGIN}\n{generated}\n{END}{after}"), module);
+}
+
 #[test]
 fn the_reference_of_fields_is_that_of_the_types() {
-    let path = "docs/imagepullsecret.md";
-    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
-    let document = fs::read_to_string(file).unwrap();
-    let (before, rest) = document.split_once(BEGIN).expect("the place of the fields");
-    let (_, after) = rest.split_once(END).expect("the end of the fields");
     let schema = schema();
     let mut table = String::new();
     for part in ["spec", "status"] {
         table.push_str("\n| field | type | required | |\n|---|---|---|---|\n");
         fields(&mut table, &format!("{part}."), &schema["properties"][part]);
     }
-    committed(path, &format!("{before}{BEGIN}\n{table}\n{END}{after}"));
+    between("docs/imagepullsecret.md", &table, "crd");
 }
 
 /// Names, scope and columns that manifests, scripts and people count on.

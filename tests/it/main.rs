@@ -10,6 +10,7 @@ mod admit_properties;
 #[path = "../client/authority.rs"]
 mod authority;
 mod certificate_settings;
+mod chart;
 mod config;
 mod connections;
 mod controller_flags;
@@ -32,6 +33,7 @@ mod manual;
 mod merge;
 mod migration;
 mod migration_accounts;
+mod monitoring;
 mod offline;
 mod plan;
 mod policy_export;

@@ -9,9 +9,9 @@ use std::process::Command;
 use pullgate::config::{Config, VARIABLES};
 
 /// A variable with values that are accepted and values that are refused.
-type Row = (&'static str, &'static [&'static str], &'static [&'static str]);
+pub(crate) type Row = (&'static str, &'static [&'static str], &'static [&'static str]);
 
-const ONE_VARIABLE: &[Row] = &[
+pub(crate) const ONE_VARIABLE: &[Row] = &[
     (
         "REGISTRY",
         &[
