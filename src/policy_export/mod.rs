@@ -59,11 +59,7 @@ pub fn manifests(policy: &Policy, options: &Options) -> Result<String, Problem> 
     Ok(objects.each_ref().map(yaml::print).join("---\n"))
 }
 
-/// The same as values.
-///
-/// # Errors
-/// As of [`manifests`].
-pub fn objects(policy: &Policy, options: &Options) -> Result<[Value; 2], Problem> {
+fn objects(policy: &Policy, options: &Options) -> Result<[Value; 2], Problem> {
     let Policy { registries, pull_policy, pull_secrets, excluded_namespaces, .. } = policy;
     if !registries.is_active() && pull_policy.is_none() && pull_secrets.is_none() {
         return Err(Problem::NoRules);
@@ -74,9 +70,10 @@ pub fn objects(policy: &Policy, options: &Options) -> Result<[Value; 2], Problem
             Err(Problem::DenyAndWarn)
         }
         Kind::Validating => Ok(validating::objects(policy, options, &constraints)),
-        Kind::Mutating => match not_of_mutating(policy, options).or(beyond_pods(policy).next()) {
-            Some(problem) => Err(problem),
-            None => Ok(mutating::objects(policy, options, &constraints)),
+        Kind::Mutating => match (not_of_mutating(policy, options), beyond_pods(policy).next()) {
+            (Some(given), _) => Err(Problem::NotOfMutating(given)),
+            (None, Some(setting)) => Err(Problem::NotOfPods(setting)),
+            (None, None) => Ok(mutating::objects(policy, options, &constraints)),
         },
     }
 }
@@ -84,13 +81,9 @@ pub fn objects(policy: &Policy, options: &Options) -> Result<[Value; 2], Problem
 /// What should be said about a policy before it is applied.
 #[must_use]
 pub fn notices(policy: &Policy, options: &Options) -> Vec<Notice> {
-    let left_out = |problem| match problem {
-        Problem::NotOfPods(setting) => {
-            Some(Notice::Note(format!("{setting} is not part of the policy, which is for Pods only")))
-        }
-        _ => None,
-    };
-    let mut notices: Vec<_> = beyond_pods(policy).filter_map(left_out).collect();
+    let left_out =
+        |setting| Notice::Note(format!("{setting} is not part of the policy, which is for Pods only"));
+    let mut notices: Vec<_> = beyond_pods(policy).map(left_out).collect();
     if policy.mode == Mode::Audit && acts(options, Action::Deny) {
         let text =
             "MODE=audit: a webhook that changes nothing leaves everything to the policy, which refuses it";
@@ -103,22 +96,23 @@ fn acts(options: &Options, action: Action) -> bool {
     options.action.contains(&action)
 }
 
-fn not_of_mutating(policy: &Policy, options: &Options) -> Option<Problem> {
+/// What says how to object, which a mutating policy does not.
+fn not_of_mutating(policy: &Policy, options: &Options) -> Option<&'static str> {
     let given = [
         (!options.action.is_empty(), "--action"),
         (options.unreadable.is_some(), "--unreadable"),
         (policy.mode == Mode::Audit, "MODE=audit"),
     ];
-    given.into_iter().find_map(|(given, name)| given.then_some(Problem::NotOfMutating(name)))
+    given.into_iter().find_map(|(given, name)| given.then_some(name))
 }
 
-/// Rules that are about something else than Pods, and so in no policy.
-fn beyond_pods(policy: &Policy) -> impl Iterator<Item = Problem> {
+/// Settings whose rules are about something else than Pods, and so in no policy.
+fn beyond_pods(policy: &Policy) -> impl Iterator<Item = &'static str> {
     let set = [
         (policy.storage_class.is_some(), "DEFAULT_STORAGE_CLASS"),
         (policy.service_accounts.is_some(), "CONFIG_TARGET_IMAGE_PULL_SECRET_NAME"),
     ];
-    set.into_iter().filter_map(|(set, name)| set.then_some(Problem::NotOfPods(name)))
+    set.into_iter().filter_map(|(set, name)| set.then_some(name))
 }
 
 fn object(kind: &str, name: &str, spec: &Value) -> Value {
