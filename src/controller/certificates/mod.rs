@@ -1,6 +1,6 @@
 //! The webhook's certificate: issued, stored, renewed in time, and trusted by the registration.
 //!
-//! Each pass reads what there is, asks [`plan`] for the next thing to do, does it, and reads again, until there is nothing
+//! Each pass reads what there is, asks [`plan()`] for the next thing to do, does it, and reads again, until there is nothing
 //! left. Nothing is remembered here, so whoever takes over goes on where the last one was.
 
 pub mod plan;
