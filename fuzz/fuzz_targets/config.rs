@@ -70,6 +70,7 @@ fn is_read_again(config: &Config, terminal: bool) {
     assert_eq!(logging, &again.logging);
     assert_eq!(effective, &again.effective);
     let Policy {
+        mode,
         registries,
         pull_policy,
         pull_secrets,
@@ -77,6 +78,7 @@ fn is_read_again(config: &Config, terminal: bool) {
         excluded_namespaces,
         service_accounts,
     } = policy;
+    assert_eq!(mode, &again.policy.mode);
     assert_eq!(pull_policy, &again.policy.pull_policy);
     assert_eq!(pull_secrets, &again.policy.pull_secrets);
     assert_eq!(storage_class, &again.policy.storage_class);

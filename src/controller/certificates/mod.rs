@@ -24,11 +24,12 @@ use kube::{Api, Client};
 use log::{info, warn};
 use time::OffsetDateTime;
 use tokio::time::sleep;
+use zeroize::Zeroizing;
 
 use self::plan::{Plan, Seen, Step, Wanted, plan};
 use self::settings::{Issuer, Settings};
-use self::store::Store;
-use super::apply::Problem;
+use self::store::{Held, Store};
+use super::apply::{CONFLICTS, Problem};
 use super::leader::Leadership;
 use super::metrics::{CertificateOf, Counts, Metrics};
 use super::repeats::Repeats;
@@ -87,18 +88,22 @@ impl Keeper {
     pub async fn run(&self) {
         let mut changes = pin!(self.changes());
         let issuer = if self.wanted.own_authority { "self-managed" } else { "csr" };
-        let mut failing = BACKOFF.0;
+        let (mut failing, mut conflicts) = (BACKOFF.0, 0);
         let mut complaints = Repeats::default();
         loop {
             let wait = if self.leadership.holds() {
                 match self.pass().await {
                     Ok(wait) => {
-                        failing = BACKOFF.0;
+                        (failing, conflicts) = (BACKOFF.0, 0);
                         self.metrics.certificates_in_order(issuer, true);
                         wait
                     }
-                    Err(Problem::Conflict(_) | Problem::NotLeading) => PAUSE,
-                    Err(Problem::Failed { message, .. }) => {
+                    Err(Problem::NotLeading) => PAUSE,
+                    Err(Problem::Conflict(_)) if conflicts < CONFLICTS => {
+                        conflicts += 1;
+                        PAUSE
+                    }
+                    Err(Problem::Conflict(message) | Problem::Failed { message, .. }) => {
                         self.metrics.certificates_in_order(issuer, false);
                         if complaints.is_news(&message) {
                             warn!(problem = message.as_str(); "the webhook's certificate cannot be looked after");
@@ -147,7 +152,7 @@ impl Keeper {
     async fn pass(&self) -> Result<Duration, Problem> {
         for _ in 0..STEPS {
             let now = Timestamp::now().as_second();
-            let (seen, authority) = self.look().await?;
+            let (seen, key) = self.look().await?;
             self.tell(&seen);
             match plan(&self.wanted, &seen, now) {
                 Plan::Wait(until) => {
@@ -155,7 +160,7 @@ impl Keeper {
                     return Ok(Duration::from_secs(wait).clamp(PAUSE, RESYNC));
                 }
                 Plan::Do(Step::Serve) => {
-                    if let Some(wait) = self.serve(&seen, authority).await? {
+                    if let Some(wait) = self.serve(&seen, key).await? {
                         return Ok(wait);
                     }
                 }
@@ -165,19 +170,18 @@ impl Keeper {
         Err(failed("somebody undoes what is written: see who else writes the Secrets and the registration"))
     }
 
-    /// What there is, and our own authority if there is one.
-    async fn look(&self) -> Result<(Seen, Option<Authority>), Problem> {
-        let remembered = self.store.authorities().await?;
-        let mut own = None;
+    /// What there is, and the key to sign with, or the one that a certificate was asked for.
+    async fn look(&self) -> Result<(Seen, Option<Zeroizing<String>>), Problem> {
+        let Held { authorities: remembered, authority_key, requested_key, serving } =
+            self.store.held().await?;
+        let mut key = requested_key;
         let issuers = match &self.settings.issuer {
             Issuer::Own(_) => {
-                let first = remembered.first();
-                let key = self.store.authority_key().await?;
-                own = first
-                    .zip(key)
-                    .filter(|(first, key)| first.has_key(key.as_bytes()))
-                    .map(|(first, key)| Authority { certificate: pem_of([first]), key });
-                first.filter(|_| own.is_some()).cloned().into_iter().collect()
+                let own = remembered
+                    .first()
+                    .filter(|first| authority_key.as_ref().is_some_and(|key| first.has_key(key.as_bytes())));
+                key = authority_key;
+                own.cloned().into_iter().collect()
             }
             Issuer::Signer { ca, .. } => {
                 let text = fs::read(ca)
@@ -190,9 +194,8 @@ impl Keeper {
                 issuers
             }
         };
-        let serving = self.store.serving().await?;
         let trusted = self.store.trusted().await?;
-        Ok((Seen { issuers, remembered, serving, trusted }, own))
+        Ok((Seen { issuers, remembered, serving, trusted }, key))
     }
 
     fn tell(&self, seen: &Seen) {
@@ -221,19 +224,23 @@ impl Keeper {
     }
 
     /// Has a certificate issued; where somebody else has to act first, returns when to look again.
-    async fn serve(&self, seen: &Seen, authority: Option<Authority>) -> Result<Option<Duration>, Problem> {
-        let validity = self.settings.validity;
-        if let Some(authority) = authority {
-            let pair = leaf(&authority, &self.wanted.names, time_now(), span(validity))
-                .map_err(|error| unmade(&error))?;
-            self.store.write_serving(&pair.certificate, &pair.key).await?;
-        } else if let Issuer::Signer { name, .. } = &self.settings.issuer {
-            let request = signer::Request { signer: name, names: &self.wanted.names, validity };
-            let Some((certificate, key)) = request.answered(&self.client, &self.store, seen).await? else {
-                return Ok(Some(APPROVAL));
-            };
-            self.store.write_serving(&certificate, &key).await?;
-            self.store.write_requested_key(None).await?;
+    async fn serve(&self, seen: &Seen, key: Option<Zeroizing<String>>) -> Result<Option<Duration>, Problem> {
+        let (validity, names) = (self.settings.validity, &self.wanted.names);
+        match &self.settings.issuer {
+            Issuer::Own(_) => {
+                let Some(key) = key else { return Ok(None) };
+                let authority = Authority { certificate: pem_of(&seen.issuers), key };
+                let pair =
+                    leaf(&authority, names, time_now(), span(validity)).map_err(|error| unmade(&error))?;
+                self.store.write_serving(&pair.certificate, &pair.key).await?;
+            }
+            Issuer::Signer { name, .. } => {
+                let request = signer::Request { signer: name, names, validity };
+                let answered = request.answered(&self.client, &self.store, seen, key).await?;
+                let Some((certificate, key)) = answered else { return Ok(Some(APPROVAL)) };
+                self.store.write_serving(&certificate, &key).await?;
+                self.store.write_requested_key(None).await?;
+            }
         }
         info!(secret = self.settings.secret.as_str(); "certificate issued");
         Ok(None)

@@ -42,8 +42,9 @@ impl Request<'_> {
         client: &Client,
         store: &Store,
         Seen { issuers, serving, .. }: &Seen,
+        asked_for: Option<Zeroizing<String>>,
     ) -> Result<Option<(String, Zeroizing<String>)>, Problem> {
-        let key = if let Some(key) = store.requested_key().await? {
+        let key = if let Some(key) = asked_for {
             key
         } else {
             let key = key().map_err(|error| unmade(&error))?;

@@ -1,5 +1,6 @@
 //! Where certificates are kept: two Secrets and the registration.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use json_patch::Patch as JsonPatch;
@@ -9,7 +10,7 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::api::{Patch, PatchParams};
 use kube::{Api, Client};
 use serde_json::{Map, Value, json};
-use zeroize::{Zeroize as _, Zeroizing};
+use zeroize::Zeroizing;
 
 use super::failed;
 use super::settings::Settings;
@@ -26,6 +27,18 @@ const AUTHORITIES: &str = "ca.crt";
 const AUTHORITY_KEY: &str = "ca.key";
 /// The key that a certificate has been asked for.
 const REQUESTED_KEY: &str = "requested.key";
+
+type Content = BTreeMap<String, Zeroizing<Vec<u8>>>;
+
+/// What both Secrets hold, each as it was at one time.
+pub(super) struct Held {
+    /// Who is to be trusted, as it was written down.
+    pub(super) authorities: Vec<Certificate>,
+    pub(super) authority_key: Option<Zeroizing<String>>,
+    pub(super) requested_key: Option<Zeroizing<String>>,
+    /// What is served, if its key goes with it.
+    pub(super) serving: Vec<Certificate>,
+}
 
 /// Reads what there is now and never from a cache: a pass is rare, and each write is for what was read.
 pub(super) struct Store {
@@ -64,24 +77,21 @@ impl Store {
         guarded(&self.leadership, write).await
     }
 
-    /// Who is to be trusted, as it was written down.
-    pub(super) async fn authorities(&self) -> Result<Vec<Certificate>, Problem> {
-        Ok(read(&self.content(&self.authorities, AUTHORITIES).await?))
-    }
-
-    pub(super) async fn authority_key(&self) -> Result<Option<Zeroizing<String>>, Problem> {
-        self.key(&self.authorities, AUTHORITY_KEY).await
-    }
-
-    pub(super) async fn requested_key(&self) -> Result<Option<Zeroizing<String>>, Problem> {
-        self.key(&self.authorities, REQUESTED_KEY).await
-    }
-
-    /// What is served, if its key goes with it.
-    pub(super) async fn serving(&self) -> Result<Vec<Certificate>, Problem> {
-        let chain = read(&self.content(&self.serving, CERTIFICATE).await?);
-        let key = self.content(&self.serving, KEY).await?;
-        Ok(if chain.first().is_some_and(|own| own.has_key(&key)) { chain } else { Vec::new() })
+    /// What both Secrets hold now.
+    pub(super) async fn held(&self) -> Result<Held, Problem> {
+        let (mut kept, served) = (self.content(&self.authorities).await?, self.content(&self.serving).await?);
+        let part = |of: &Content, key: &str| of.get(key).map(|value| value.to_vec()).unwrap_or_default();
+        let mut key = |name: &str| {
+            let key = kept.remove(name).filter(|key| !key.is_empty())?;
+            Some(Zeroizing::new(str::from_utf8(&key).ok()?.to_owned()))
+        };
+        let (authority_key, requested_key) = (key(AUTHORITY_KEY), key(REQUESTED_KEY));
+        let mut serving = read(&part(&served, CERTIFICATE));
+        let is_whole = serving.first().zip(served.get(KEY)).is_some_and(|(own, key)| own.has_key(key));
+        if !is_whole {
+            serving.clear();
+        }
+        Ok(Held { authorities: read(&part(&kept, AUTHORITIES)), authority_key, requested_key, serving })
     }
 
     /// Who is trusted, by each webhook of the registration.
@@ -133,19 +143,10 @@ impl Store {
         Ok(())
     }
 
-    async fn content(&self, secret: &str, key: &str) -> Result<Zeroizing<Vec<u8>>, Problem> {
-        let Some(mut secret) = self.secrets.get_opt(secret).await? else { return Ok(Zeroizing::default()) };
-        let mut data = secret.data.take().unwrap_or_default();
-        let content = Zeroizing::new(data.remove(key).unwrap_or_default().0);
-        for (_, mut other) in data {
-            other.0.zeroize();
-        }
-        Ok(content)
-    }
-
-    async fn key(&self, secret: &str, key: &str) -> Result<Option<Zeroizing<String>>, Problem> {
-        let content = self.content(secret, key).await?;
-        Ok(str::from_utf8(&content).ok().filter(|key| !key.is_empty()).map(|key| key.to_owned().into()))
+    async fn content(&self, secret: &str) -> Result<Content, Problem> {
+        let secret = self.secrets.get_opt(secret).await?;
+        let data = secret.and_then(|secret| secret.data).unwrap_or_default().into_iter();
+        Ok(data.map(|(key, value)| (key, Zeroizing::new(value.0))).collect())
     }
 
     /// Sets or removes these keys of a Secret, which is made where there is none: by server-side apply, since only that
