@@ -32,7 +32,8 @@ case_chart_install() { # docs/helm.md: installed by Helm, tested, certificates b
 }
 
 case_chart_upgrade() { # helm upgrade to another image and setting, and helm rollback, while Pods are created: none fails
-  local upgrade ca
+  # Shorter than in cases.sh, where the same is done for longer.
+  local upgrade ca seconds=20
   cat >"$scratch/work/my-values.yaml" <<'YAML'
 image: {repository: registry.example/infra/pullgate, tag: "1"}
 imagePullSecrets: [regcred]
