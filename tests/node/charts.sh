@@ -33,6 +33,7 @@ case_chart_install() { # docs/helm.md: installed by Helm, tested, certificates b
 
 case_chart_upgrade() { # helm upgrade to another image and setting, and helm rollback, while Pods are created: none fails
   # Shorter than in cases.sh, where the same is done for longer.
+  # shellcheck disable=SC2034 # under_load reads it
   local upgrade ca seconds=20
   cat >"$scratch/work/my-values.yaml" <<'YAML'
 image: {repository: registry.example/infra/pullgate, tag: "1"}
