@@ -123,3 +123,23 @@ fn the_chart_passes_the_strict_linter() {
     let said = helm(&lint, &values).ok();
     assert!(said.contains("1 chart(s) linted, 0 chart(s) failed") && !said.contains("[WARNING]"), "{said}");
 }
+
+/// The links into the rest of the repository become files.
+#[test]
+fn the_packaged_chart_renders_the_same() {
+    let folder = tempfile::tempdir().unwrap();
+    let chart = chart();
+    helm(&["package", chart.to_str().unwrap(), "--destination", folder.path().to_str().unwrap()], "").ok();
+    let package = folder.path().join(format!("pullgate-{}.tgz", env!("CARGO_PKG_VERSION")));
+    let values = complete(json!({
+        "controller": {"enabled": true, "imagePullSecretResources": {"enabled": true}},
+        "monitoring": {"prometheusRule": {"enabled": true}, "dashboard": {"enabled": true}},
+    }));
+    let of = |chart: &str| {
+        let command = ["template", "pullgate", chart, "--namespace", "pullgate", "--values", "-"];
+        helm(&command, &values.to_string()).ok()
+    };
+    let rendered = of(package.to_str().unwrap());
+    assert!(rendered.contains("kind: PrometheusRule") && rendered.contains("kind: CustomResourceDefinition"));
+    assert_eq!(rendered, of(chart.to_str().unwrap()));
+}

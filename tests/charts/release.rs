@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use crate::render::Script;
 use crate::server::Namespace;
 use crate::tools::{Ran, chart, helm, kubectl};
 
@@ -85,5 +86,26 @@ fn an_upgrade_leaves_the_ca_that_the_controller_filled_in_and_does_not_conflict_
     let left = kubectl(&format!("get {kinds} --all-namespaces -o name -l helm.sh/chart"), "").ok();
     assert_eq!(left, "", "the release leaves nothing");
     get("crd/imagepullsecrets.images.banzaicloud.io");
+    drop(installed);
+}
+
+/// As docs/helm.md says: the objects of the script become those of a release, and stay in use.
+#[test]
+fn helm_takes_over_what_the_script_has_installed() {
+    let installed = Installed(Namespace::new(NAMESPACE));
+    let settings = [
+        ("REGISTRY", "registry.example"),
+        ("NAMESPACE", NAMESPACE),
+        ("FAILURE_POLICY", "Ignore"),
+        ("CONTROLLER", "yes"),
+    ];
+    let script = Script::new(&settings);
+    kubectl(&format!("apply -f {}", script.manifests()), "").ok();
+    let uid = |what: &str| get(what)["metadata"]["uid"].clone();
+    let before = ["deployment/pullgate", "mutatingwebhookconfiguration/pullgate"].map(uid);
+    release("install", &["--take-ownership", "--force-conflicts"], "debug").ok();
+    assert_eq!(["deployment/pullgate", "mutatingwebhookconfiguration/pullgate"].map(uid), before);
+    assert_eq!(bundle(), script.ca_bundle().unwrap(), "what is served is still trusted");
+    assert_eq!(log_level(), "debug");
     drop(installed);
 }

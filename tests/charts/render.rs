@@ -44,6 +44,11 @@ impl Script {
         found
     }
 
+    /// What `kubectl apply -f` is given.
+    pub(crate) fn manifests(&self) -> String {
+        self.0.path().join("generated").display().to_string()
+    }
+
     /// The Job that takes back what the controller made.
     pub(crate) fn uninstallation(&self) -> Vec<Value> {
         objects(&fs::read_to_string(self.0.path().join("generated/uninstall/controller.yaml")).unwrap())

@@ -76,6 +76,17 @@ fn the_chart_derives_what_the_script_derives() {
     }
 }
 
+/// `--set image.tag=20261122` and `tag: 20261122` are numbers.
+#[test]
+fn a_tag_of_digits_stays_one() {
+    for tag in [json!(20_261_122), json!("20261122")] {
+        let made = by_helm("pullgate", &json!({"image": {"repository": "r.example/a", "tag": tag}}));
+        let deployment = made.iter().find(|object| object["kind"] == "Deployment").unwrap();
+        let image = &deployment["spec"]["template"]["spec"]["containers"][0]["image"];
+        assert_eq!(image, "r.example/a:20261122");
+    }
+}
+
 #[test]
 fn another_namespace_is_followed_everywhere() {
     let script = Script::new(&[("REGISTRY", "r.example"), ("NAMESPACE", "gate"), ("CONTROLLER", "yes")]);

@@ -43,7 +43,10 @@ metadata:
 
 {{- define "pullgate.image" -}}
 {{- $repository := required "image.repository is not set: name the image of pullgate, for example --set image.repository=registry.example/infra/pullgate" .Values.image.repository -}}
-{{- if .Values.image.digest }}{{ $repository }}@{{ .Values.image.digest }}{{ else }}{{ $repository }}:{{ .Values.image.tag | default .Chart.AppVersion }}{{ end }}
+{{- /* `--set image.tag=20261122` is a number, which would be written with an exponent. */ -}}
+{{- $tag := .Values.image.tag | default .Chart.AppVersion -}}
+{{- if not (kindIs "string" $tag) }}{{ $tag = int64 $tag | toString }}{{ end -}}
+{{- if .Values.image.digest }}{{ $repository }}@{{ .Values.image.digest }}{{ else }}{{ $repository }}:{{ $tag }}{{ end }}
 {{- end }}
 
 {{/* metadata of Pods: (dict "component" … "of" .Values.webhook). */}}
