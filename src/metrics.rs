@@ -179,8 +179,23 @@ impl Default for Metrics {
             Info::new([("version", env!("CARGO_PKG_VERSION"))]),
         );
         // These too exist from the start.
-        for outcome in [CallOutcome::BadRequest, CallOutcome::Overloaded, CallOutcome::Panicked] {
-            let (resource, operation) = (Resource::Other, Verb::Other);
+        let refused = [
+            CallOutcome::BadRequest,
+            CallOutcome::Timeout,
+            CallOutcome::TooLarge,
+            CallOutcome::UnsupportedMediaType,
+            CallOutcome::Overloaded,
+            CallOutcome::Panicked,
+        ];
+        let refused = refused.map(|outcome| (Resource::Other, Verb::Other, outcome));
+        let denied = [
+            (Resource::Pods, Verb::Create),
+            (Resource::Pods, Verb::Update),
+            (Resource::EphemeralContainers, Verb::Update),
+            (Resource::Claims, Verb::Create),
+        ];
+        let denied = denied.map(|(resource, verb)| (resource, verb, CallOutcome::Admitted(Outcome::Denied)));
+        for (resource, operation, outcome) in refused.into_iter().chain(denied) {
             drop(metrics.requests.get_or_create(&RequestLabels { resource, operation, outcome }));
         }
         for outcome in ReloadOutcome::ALL {

@@ -38,9 +38,20 @@ pub struct Options {
     /// For a person, or for a program
     #[arg(long, short, value_enum, default_value_t = Output::Text)]
     output: Output,
+    /// What makes the exit status 1: errors only, or warnings too
+    #[arg(long, value_name = "SEVERITY", value_enum, default_value_t = FailOn::Warning)]
+    fail_on: FailOn,
     /// Colours in text; auto: on a terminal, unless `NO_COLOR` is set
     #[arg(long, value_name = "WHEN", value_enum, default_value_t)]
     color: Color,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum FailOn {
+    /// Errors
+    Error,
+    /// Errors and warnings
+    Warning,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -62,7 +73,7 @@ pub enum DoctorError {
     NoAnswer(String),
 }
 
-/// Asks the cluster, and returns what to print and whether all is well.
+/// Asks the cluster, and returns what to print and whether all is well, as far as that is asked for.
 ///
 /// # Errors
 /// The API server cannot be asked.
@@ -75,7 +86,11 @@ pub async fn run(options: &Options) -> Result<(String, bool), DoctorError> {
         Output::Text => report.text(options.color.is_on(shows_colours())),
         Output::Json => report.json().map_err(|error| DoctorError::NoAnswer(error.to_string()))?,
     };
-    Ok((text, report.is_well()))
+    let fails = match options.fail_on {
+        FailOn::Error => report.findings.iter().any(|finding| finding.severity == Severity::Error),
+        FailOn::Warning => !report.is_well(),
+    };
+    Ok((text, !fails))
 }
 
 /// Looks at everything.

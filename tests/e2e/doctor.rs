@@ -112,7 +112,15 @@ fn every_finding_about_the_webhook_is_told_and_mended() {
     without_rights(&patient, &space);
 }
 
+/// The exit status where warnings are none.
+fn fails_on_errors(patient: &Patient<'_>) -> Option<i32> {
+    let mut command = Command::new(program());
+    command.args(["doctor", "--namespace", patient.installation.namespace(), "--fail-on", "error"]);
+    command.output().expect("the program can be run").status.code()
+}
+
 fn pods(patient: &Patient<'_>, old: &Space, space: &Space) {
+    assert_eq!(fails_on_errors(patient), Some(0));
     patient.mended("escaped", &format!("Pod {}/before", old.name), "warning");
     assert_eq!(crate::space::images(&old.get("pod/before")), [("app", "registry.example/nginx:1")]);
     patient.told("escaped", "its namespace is excluded", "info");
@@ -133,6 +141,7 @@ fn registration(patient: &mut Patient<'_>) {
     patch_registration(&json!([
         {"op": "replace", "path": "/webhooks/0/failurePolicy", "value": "Ignore"},
     ]));
+    assert_eq!(fails_on_errors(patient), Some(0));
     patient.mended("failure-policy", "is Ignore", "warning");
     patch_registration(&json!([
         {"op": "remove", "path": "/webhooks/0/namespaceSelector/matchExpressions"},
@@ -141,6 +150,7 @@ fn registration(patient: &mut Patient<'_>) {
     patient.mended("own-namespace", "which is pullgate's own", "error");
     patch_registration(&json!([{"op": "remove", "path": "/webhooks"}]));
     patient.told("registered", "has no webhooks", "error");
+    assert_eq!(fails_on_errors(patient), Some(1));
     patient.installation.run("kubectl apply --server-side --force-conflicts -f generated/");
     patient.gone("registered", "");
     let later = json!({
