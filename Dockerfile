@@ -4,13 +4,30 @@
 # The runtime stage is empty but for one static binary, and the certificates by which it knows AWS: nothing to patch, nothing to run for an intruder, no base
 # image to trust. The binary is linked statically, against glibc rather than musl, whose allocator is slow when several
 # threads use it; +crt-static does that with the ordinary Debian toolchain.
+#
+# For several architectures: docker buildx build --platform linux/amd64,linux/arm64 . The builder stage runs on the machine's
+# own and compiles for the other, since emulated it would take an hour. It takes BuildKit, or buildah.
 
 ARG RUST_VERSION=1.95
-FROM docker.io/library/rust:${RUST_VERSION}-bookworm AS build
+FROM --platform=$BUILDPLATFORM docker.io/library/rust:${RUST_VERSION}-bookworm AS build
 WORKDIR /build
 ENV RUSTFLAGS="-C target-feature=+crt-static"
-# An explicit target keeps these flags away from build scripts and procedural macros, which cannot be static.
-RUN rustc -vV | sed -n 's/^host: //p' > /target
+# By these names Debian has its own compiler, too; ring's C is compiled by the same, which it finds by itself.
+ENV CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_LINKER=x86_64-linux-gnu-gcc \
+    CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER=aarch64-linux-gnu-gcc
+# What BuildKit and buildah set; without them, the machine's own.
+ARG TARGETARCH
+# An explicit target keeps the flags away from build scripts and procedural macros, which cannot be static.
+RUN case ${TARGETARCH:-$(dpkg --print-architecture)} in \
+      amd64) target=x86_64-unknown-linux-gnu compiler=x86_64-linux-gnu-gcc packages="gcc-x86-64-linux-gnu libc6-dev-amd64-cross" ;; \
+      arm64) target=aarch64-unknown-linux-gnu compiler=aarch64-linux-gnu-gcc packages="gcc-aarch64-linux-gnu libc6-dev-arm64-cross" ;; \
+      *) echo "Dockerfile: TARGETARCH '$TARGETARCH': build for linux/amd64 or linux/arm64" >&2; exit 1 ;; \
+    esac \
+ && echo "$target" > /target \
+ && if ! command -v "$compiler"; then \
+      apt-get update && apt-get install -y --no-install-recommends $packages && rm -rf /var/lib/apt/lists/*; \
+    fi \
+ && rustup target add "$target"
 # The dependencies are a layer of their own, built with empty sources: a change of the code does not build them again.
 COPY Cargo.toml Cargo.lock ./
 RUN mkdir src && echo 'fn main() {}' > src/main.rs && touch src/lib.rs \

@@ -69,3 +69,19 @@ stop() {
   kill "$1" 2>/dev/null || return 0
   wait "$1" 2>/dev/null || true
 }
+
+# cargo_version: prints the version that Cargo.toml gives to pullgate.
+cargo_version() { sed -n 's/^version = "\(.*\)"$/\1/p' Cargo.toml | head -n 1; }
+
+# static_binary: compiles pullgate as the Dockerfile's builder stage does, for this machine, and prints the binary's path.
+# The flags are read from the Dockerfile, and that it compiles by this command is checked.
+static_binary() {
+  local flags host
+  flags=$(sed -n 's/^ENV RUSTFLAGS="\(.*\)"$/\1/p' Dockerfile)
+  [[ -n $flags ]] || fail "Dockerfile has no line ENV RUSTFLAGS=\"…\""
+  grep -qF "cargo build --release --locked --target" Dockerfile || fail "Dockerfile compiles by another command than $0"
+  host=$(rustc -vV | sed -n 's/^host: //p')
+  # In a command substitution `set -e` does not hold.
+  RUSTFLAGS=$flags cargo build --release --locked --target "$host" </dev/null >&2 || fail "pullgate does not compile"
+  echo "${CARGO_TARGET_DIR:-target}/$host/release/pullgate"
+}

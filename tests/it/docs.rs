@@ -359,8 +359,15 @@ fn anchors(text: &str) -> BTreeSet<String> {
 fn links_between_documents_lead_somewhere() {
     let mut documents = files("docs", "md");
     documents.extend(
-        ["README.md", "CHANGELOG.md", "tests/e2e/cluster/README.md", "deployment/helm/pullgate/README.md"]
-            .map(|path| root().join(path)),
+        [
+            "README.md",
+            "CHANGELOG.md",
+            "CONTRIBUTING.md",
+            "SECURITY.md",
+            "tests/e2e/cluster/README.md",
+            "deployment/helm/pullgate/README.md",
+        ]
+        .map(|path| root().join(path)),
     );
     for document in documents {
         let text = fs::read_to_string(&document).unwrap();
