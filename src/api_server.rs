@@ -4,8 +4,10 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use kube::Config;
+use http::Request;
 use kube::config::{InClusterError, KubeConfigOptions, Kubeconfig, KubeconfigError};
+use kube::{Client, Config};
+use serde_json::Value;
 
 /// For connecting, and for a single answer that is no watch.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
@@ -96,6 +98,32 @@ pub(crate) async fn as_kubectl(
 /// The error for a configuration that makes no client.
 pub(crate) fn no_client(error: &kube::Error) -> ClientError {
     ClientError::NoClient(cause(error))
+}
+
+/// Objects of one answer.
+const PAGE: u32 = 500;
+
+/// Hands over all objects of a list, page by page.
+///
+/// # Errors
+/// The first page that is not answered.
+pub(crate) async fn pages(
+    client: &Client,
+    path: &str,
+    mut hand_over: impl FnMut(Vec<Value>),
+) -> kube::Result<()> {
+    let (joint, mut next) = (if path.contains('?') { '&' } else { '?' }, String::new());
+    loop {
+        let page = format!("{path}{joint}limit={PAGE}&continue={next}");
+        let request = Request::get(page).body(Vec::new()).map_err(kube::Error::HttpError)?;
+        let mut page: Value = client.request(request).await?;
+        let more = page["metadata"]["continue"].as_str().unwrap_or_default();
+        next = more.replace('%', "%25").replace('+', "%2B");
+        hand_over(page["items"].as_array_mut().map(std::mem::take).unwrap_or_default());
+        if next.is_empty() {
+            return Ok(());
+        }
+    }
 }
 
 /// Of a file that can be read again: a pipe is empty then, and who waits for one hears no signal.

@@ -20,6 +20,7 @@ mod descriptors;
 pub mod doctor;
 mod http_server;
 pub mod image;
+pub mod images;
 pub mod json;
 pub mod logging;
 pub mod manual;

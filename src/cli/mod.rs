@@ -15,7 +15,8 @@ use crate::config::load_policy;
 use crate::controller::crd;
 use crate::controller::flags::{Flags, with_two_dashes};
 use crate::controller::refresher;
-use crate::{doctor, manual, offline, policy_export, register};
+use crate::policy::Policy;
+use crate::{doctor, images, manual, offline, policy_export, register};
 
 /// Exit status of an unusable configuration, certificate or input.
 const UNUSABLE: u8 = 2;
@@ -34,6 +35,8 @@ enum Command {
     Webhook(WebhookArgs),
     /// Apply the same rules to manifests, without a cluster, and print the result
     Mutate(offline::Options),
+    /// List every image in use and what the same rules make of it, for a person or for tools that mirror images
+    Images(images::options::Options),
     /// Keep a pull secret in namespaces and on their ServiceAccounts, configured by environment variables or flags
     Controller(Flags),
     /// Keep one pull secret as several others say, tokens of ECR among them, with rights in their namespaces only
@@ -67,7 +70,8 @@ pub fn run() -> ExitCode {
     let chosen = Cli::from_arg_matches(&commands.get_matches_from(arguments));
     match chosen.unwrap_or_else(|error| error.exit()).command {
         Command::Webhook(WebhookArgs { check }) => serve::webhook(check),
-        Command::Mutate(options) => mutate(&options),
+        Command::Mutate(options) => by_rules(|policy| offline::run_process(&options, policy)),
+        Command::Images(options) => by_rules(|policy| images::run_process(&options, policy)),
         Command::Controller(flags) => serve::controller(&flags),
         Command::Refresher(options) => serve::refresher(options),
         Command::Crd => printed(crd::manifest()),
@@ -108,11 +112,12 @@ fn with_command(arguments: impl IntoIterator<Item = OsString>) -> Vec<OsString> 
     arguments
 }
 
-fn mutate(options: &offline::Options) -> ExitCode {
+/// Runs what needs the rules and nothing else of the environment, and returns an exit status.
+fn by_rules(run: impl FnOnce(&Policy) -> u8) -> ExitCode {
     match load_policy(std::env::vars_os()) {
         Ok((policy, notices)) => {
             print_notices(&notices);
-            ExitCode::from(offline::run_process(options, &policy))
+            ExitCode::from(run(&policy))
         }
         Err(errors) => unusable(&errors),
     }

@@ -13,15 +13,13 @@ use zeroize::Zeroizing;
 
 use super::rights;
 use super::seen::{Copies, Distribution, Seen, list, text};
-use crate::api_server::said;
+use crate::api_server::{pages, said};
 use crate::certs::read;
 use crate::config::load_policy;
 use crate::controller::credentials::{Digest, KEY};
 use crate::controller::flags::Flags;
 use crate::controller::settings::Settings;
 
-/// Objects of one answer.
-const PAGE: u32 = 500;
 const REGISTRATIONS: &str = "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations";
 
 /// The cluster as one client may read it.
@@ -191,30 +189,22 @@ impl Cluster {
 
     /// All objects of a list, page by page, without what no check reads.
     async fn all(&mut self, what: &str, path: &str) -> Vec<Value> {
-        let (mut all, mut next) = (Vec::new(), String::new());
-        loop {
-            let joint = if path.contains('?') { '&' } else { '?' };
-            let mut page = match self.get(&format!("{path}{joint}limit={PAGE}&continue={next}")).await {
-                Ok(page) => page,
-                // There is no such kind.
-                Err(kube::Error::Api(status)) if status.code == 404 => return all,
-                Err(error) => {
-                    self.cannot_see(what, &error);
-                    return all;
-                }
-            };
-            next = text(&page, "/metadata/continue").replace('%', "%25").replace('+', "%2B");
-            let items = page["items"].as_array_mut().map(std::mem::take).unwrap_or_default();
+        let mut all = Vec::new();
+        let listed = pages(&self.client, path, |items| {
             all.extend(items.into_iter().map(|mut item| {
                 if let Some(metadata) = item["metadata"].as_object_mut() {
                     metadata.remove("managedFields");
                 }
                 item
             }));
-            if next.is_empty() {
-                return all;
-            }
+        });
+        match listed.await {
+            Ok(()) => {}
+            // There is no such kind.
+            Err(kube::Error::Api(status)) if status.code == 404 => {}
+            Err(error) => self.cannot_see(what, &error),
         }
+        all
     }
 
     fn cannot_see(&mut self, what: &str, error: &kube::Error) {

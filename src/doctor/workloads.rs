@@ -8,6 +8,7 @@ use super::finding::{Report, Severity};
 use super::seen::{Seen, list, selects, text};
 use crate::image::{Decision, Kept, RegistryRules};
 use crate::object::MIRROR_ANNOTATION;
+use crate::offline::parts::owner;
 use crate::policy::Policy;
 
 /// Workloads that get a line each; of more, how many there are.
@@ -186,16 +187,7 @@ fn images(pod: &Value) -> impl Iterator<Item = &str> {
 /// What a Pod belongs to, and how that gets new Pods.
 fn workload(pod: &Value) -> (String, String) {
     let (namespace, own) = (text(pod, "/metadata/namespace"), text(pod, "/metadata/name"));
-    let owners = list(pod, "/metadata/ownerReferences");
-    let owner = owners.iter().find(|owner| owner["controller"] == true);
-    let (kind, name) = owner.map_or(("Pod", own), |owner| (text(owner, "/kind"), text(owner, "/name")));
-    let hash = text(pod, "/metadata/labels/pod-template-hash");
-    let deployment =
-        name.strip_suffix(hash).and_then(|name| name.strip_suffix('-')).filter(|_| !hash.is_empty());
-    let (kind, name) = match (kind, deployment) {
-        ("ReplicaSet", Some(deployment)) => ("Deployment", deployment),
-        other => (other.0, name),
-    };
+    let (kind, name) = owner(pod).unwrap_or(("Pod", own));
     let title = format!("{kind} {namespace}/{name}");
     let mend = match kind {
         "Deployment" | "StatefulSet" | "DaemonSet" => {

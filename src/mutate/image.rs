@@ -79,28 +79,16 @@ fn decide(
     (kind, name): (&str, &Option<crate::json::Text<'_>>),
     verdict: &mut Verdict<'_>,
 ) -> Option<String> {
-    let (outcome, rewritten) = match rules.decide(image) {
-        Decision::Rewrite { image, .. } => (ImageOutcome::Rewritten, Some(image)),
-        Decision::Keep(Kept::Malformed(why)) => {
-            verdict.warnings.push(&warning(kind, name.as_deref(), "image not rewritten", why));
-            (ImageOutcome::Unparsable, None)
-        }
-        Decision::Keep(Kept::BadOutput(why)) => {
-            verdict.warnings.push(&warning(
-                kind,
-                name.as_deref(),
-                "image not rewritten, the result is bad",
-                why,
-            ));
-            (ImageOutcome::Unparsable, None)
-        }
-        Decision::Keep(Kept::Empty) => (ImageOutcome::Empty, None),
-        Decision::Keep(Kept::Ignored(_)) => (ImageOutcome::Ignored, None),
-        Decision::Keep(Kept::AtTarget(_)) => (ImageOutcome::AtTarget, None),
-        Decision::Keep(Kept::NoRule) => (ImageOutcome::NoRule, None),
+    let decision = rules.decide(image);
+    verdict.images.push(ImageOutcome::of(&decision));
+    let (what, why) = match decision {
+        Decision::Rewrite { image, .. } => return Some(image),
+        Decision::Keep(Kept::Malformed(why)) => ("image not rewritten", why),
+        Decision::Keep(Kept::BadOutput(why)) => ("image not rewritten, the result is bad", why),
+        Decision::Keep(_) => return None,
     };
-    verdict.images.push(outcome);
-    rewritten
+    verdict.warnings.push(&warning(kind, name.as_deref(), what, why));
+    None
 }
 
 /// Names the container and not the image: an image that is no reference may hold anything, a password too.

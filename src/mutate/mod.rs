@@ -10,6 +10,7 @@ pub mod pull_secret;
 pub mod service_account;
 pub mod storage_class;
 
+use crate::image::{Decision, Kept};
 use crate::patch::{Operation, Value};
 
 /// What became of one image.
@@ -42,6 +43,19 @@ impl ImageOutcome {
         Self::Unparsable,
         Self::Empty,
     ];
+
+    /// What a decision comes to.
+    #[must_use]
+    pub const fn of(decision: &Decision<'_>) -> Self {
+        match decision {
+            Decision::Rewrite { .. } => Self::Rewritten,
+            Decision::Keep(Kept::Malformed(_) | Kept::BadOutput(_)) => Self::Unparsable,
+            Decision::Keep(Kept::Empty) => Self::Empty,
+            Decision::Keep(Kept::Ignored(_)) => Self::Ignored,
+            Decision::Keep(Kept::AtTarget(_)) => Self::AtTarget,
+            Decision::Keep(Kept::NoRule) => Self::NoRule,
+        }
+    }
 
     /// Its name in metrics.
     #[must_use]

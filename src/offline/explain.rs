@@ -9,46 +9,68 @@ use crate::policy::Policy;
 
 /// A paragraph for every image of a new Pod; `outcome` is how its admission ended.
 pub(super) fn images(object: &Object<'_>, policy: &Policy, outcome: Outcome, namespace: &str) -> Vec<String> {
-    let pod = PodChange { scope: Scope::Create, new: object, old: None };
-    let containers = pod.containers().filter_map(|container| {
-        let kind = if container.list == "initContainers" { "init container" } else { "container" };
-        Some((kind, container.new.name.as_deref(), image_to_admit(&pod, &container)?))
-    });
-    let volumes = pod
-        .image_volumes()
-        .filter_map(|volume| Some(("volume", volume.new.name.as_deref(), reference(volume.new)?)));
-    containers
-        .chain(volumes)
+    carried(object, Scope::Create)
+        .into_iter()
         .map(|(kind, name, image)| {
-            let mut lines = vec![format!("{kind} {}", shown(name.unwrap_or_default()))];
+            let mut lines = vec![format!("{kind} {}", shown(name))];
             lines.push(format!("  image   {}", shown(image)));
-            match outcome {
-                Outcome::Excluded => {
-                    lines
-                        .push(format!("  result  unchanged: the namespace {} is excluded", shown(namespace)));
-                }
-                Outcome::Exempt => {
-                    lines
-                        .push("  result  unchanged: a mirror Pod, or a Pod that is being deleted".to_owned());
-                }
-                _ => lines.extend(decision(image, &policy.registries)),
+            match spared(outcome, namespace) {
+                Some(why) => lines.push(format!("  result  unchanged: {why}")),
+                None => lines.extend(decision(image, &policy.registries)),
             }
             lines.join("\n")
         })
         .collect()
 }
 
+/// What carries an image, its name, and the image, of all that may be set in this scope.
+pub(crate) fn carried<'a>(object: &'a Object<'a>, scope: Scope) -> Vec<(&'static str, &'a str, &'a str)> {
+    let pod = PodChange { scope, new: object, old: None };
+    let containers = pod.containers().filter_map(|container| {
+        let kind = match container.list {
+            "initContainers" => "init container",
+            "ephemeralContainers" => "ephemeral container",
+            _ => "container",
+        };
+        Some((kind, container.new.name.as_deref(), image_to_admit(&pod, &container)?))
+    });
+    let volumes = pod
+        .image_volumes()
+        .filter(|_| scope == Scope::Create)
+        .filter_map(|volume| Some(("volume", volume.new.name.as_deref(), reference(volume.new)?)));
+    let named = |(kind, name, image): (_, Option<&'a str>, _)| (kind, name.unwrap_or_default(), image);
+    containers.chain(volumes).map(named).collect()
+}
+
+/// Why no rule was asked about any image of a Pod.
+pub(crate) fn spared(outcome: Outcome, namespace: &str) -> Option<String> {
+    match outcome {
+        Outcome::Excluded => Some(format!("the namespace {} is excluded", shown(namespace))),
+        Outcome::Exempt => Some("a mirror Pod, or a Pod that is being deleted".to_owned()),
+        _ => None,
+    }
+}
+
 /// How an image is read, the rule, and the result.
 fn decision(image: &str, rules: &RegistryRules) -> Vec<String> {
     let mut lines: Vec<_> = Reference::parse(image).iter().map(|parsed| read(parsed, rules)).collect();
-    let kept = match rules.decide(image) {
-        Decision::Rewrite { image, source, target } => {
-            let rule = match source {
-                Some(source) => format!("{}={} of REGISTRY_MAP", source.text, target.text),
-                None => format!("the fallback {} (REGISTRY, or * of REGISTRY_MAP)", target.text),
-            };
-            lines.extend([format!("  rule    {rule}"), format!("  result  {image}")]);
-            return lines;
+    let decision = rules.decide(image);
+    let why = why(&decision, rules);
+    lines.extend(match decision {
+        Decision::Rewrite { image, .. } => vec![format!("  rule    {why}"), format!("  result  {image}")],
+        Decision::Keep(_) => vec![format!("  result  unchanged: {why}")],
+    });
+    lines
+}
+
+/// The rule that an image is rewritten by, or why it stays.
+pub(crate) fn why(decision: &Decision<'_>, rules: &RegistryRules) -> String {
+    match decision {
+        Decision::Rewrite { source: Some(source), target, .. } => {
+            format!("{}={} of REGISTRY_MAP", source.text, target.text)
+        }
+        Decision::Rewrite { source: None, target, .. } => {
+            format!("the fallback {} (REGISTRY, or * of REGISTRY_MAP)", target.text)
         }
         Decision::Keep(_) if !rules.is_active() => "neither REGISTRY nor REGISTRY_MAP is set".to_owned(),
         Decision::Keep(Kept::Empty) => "it is empty".to_owned(),
@@ -59,9 +81,7 @@ fn decision(image: &str, rules: &RegistryRules) -> Vec<String> {
         Decision::Keep(Kept::NoRule) => {
             "no source of REGISTRY_MAP covers it, and there is no fallback".to_owned()
         }
-    };
-    lines.push(format!("  result  unchanged: {kept}"));
-    lines
+    }
 }
 
 /// The registry that rules are matched by, and the path that the parser would put under a fallback.
@@ -82,6 +102,6 @@ fn read(parsed: &Reference<'_>, rules: &RegistryRules) -> String {
 }
 
 /// Text of a manifest as it may go to a terminal.
-pub(super) fn shown(text: &str) -> String {
+pub(crate) fn shown(text: &str) -> String {
     text.chars().flat_map(|c| if c.is_control() { c.escape_default().collect() } else { vec![c] }).collect()
 }

@@ -9,10 +9,10 @@
 //! is [`crate::answer`]'s. Nothing is ever written but to the two output streams.
 
 mod diff;
-mod explain;
+pub(crate) mod explain;
 mod options;
-mod parts;
-mod sources;
+pub(crate) mod parts;
+pub(crate) mod sources;
 pub mod yaml;
 
 use std::io::{self, BufWriter, ErrorKind, Read, Write};
@@ -23,7 +23,7 @@ use crate::policy::Policy;
 use crate::terminal::shows_colours;
 use diff::unified;
 use parts::{Admitted, Call, admit_all};
-use sources::{Source, sources};
+use sources::sources;
 use yaml::{Document, print};
 
 pub use options::Options;
@@ -90,7 +90,7 @@ struct Run<'r, 's> {
 impl Run<'_, '_> {
     fn all(&mut self) -> io::Result<()> {
         for source in sources(&self.options.paths) {
-            match source.and_then(|source| Ok((source.to_string(), self.read(&source)?))) {
+            match source.and_then(|source| Ok((source.to_string(), source.read(self.streams.input)?))) {
                 Ok((name, content)) if self.options.review => self.review(&name, &content)?,
                 Ok((name, content)) => self.manifests(&name, &content)?,
                 Err(problem) => self.fail(&problem)?,
@@ -100,15 +100,6 @@ impl Run<'_, '_> {
             self.fail("no object found: give files or folders of manifests, or standard input")?;
         }
         self.streams.output.flush()
-    }
-
-    fn read(&mut self, source: &Source) -> Result<Vec<u8>, String> {
-        let mut content = Vec::new();
-        match source {
-            Source::Stdin => self.streams.input.read_to_end(&mut content).map(|_| content),
-            Source::File(path) => std::fs::read(path),
-        }
-        .map_err(|error| format!("{source}: cannot be read: {error}"))
     }
 
     fn review(&mut self, source: &str, content: &[u8]) -> io::Result<()> {

@@ -9,6 +9,7 @@ use serde_json::Value;
 use super::explain;
 use crate::admit::{Outcome, Resource, Verb, admit};
 use crate::json::Text;
+use crate::mutate::Verdict;
 use crate::object::Object;
 use crate::patch;
 use crate::policy::Policy;
@@ -45,6 +46,20 @@ struct Part {
     pointer: String,
 }
 
+/// A part of a document, and whose it is.
+pub(crate) struct Found<'a> {
+    /// What it is admitted as.
+    pub(crate) kind: &'static str,
+    /// Kind, namespace and name of the object in the document.
+    pub(crate) title: &'a str,
+    /// Where the object is.
+    pub(crate) namespace: &'a str,
+    /// What made the object, by kind and name.
+    pub(crate) owner: Option<(String, String)>,
+    /// The part itself.
+    pub(crate) value: &'a mut Value,
+}
+
 /// Admits everything in a document, each object in its own namespace or else in `namespace`.
 ///
 /// # Errors
@@ -52,7 +67,10 @@ struct Part {
 pub(super) fn admit_all(policy: &Policy, namespace: &str, document: Value) -> Result<Admitted, String> {
     let mut after = document.clone();
     let mut calls = Vec::new();
-    admit_object(policy, namespace, &mut after, None, &mut calls)?;
+    each_part(&mut after, namespace, None, &mut |found| {
+        calls.push(admit_part(policy, found)?);
+        Ok(())
+    })?;
     Ok(Admitted {
         title: title(&document, text(&document, "kind"), namespace),
         before: document,
@@ -61,13 +79,16 @@ pub(super) fn admit_all(policy: &Policy, namespace: &str, document: Value) -> Re
     })
 }
 
-/// Admits one object, or each of a list; `implied` are apiVersion and kind of an item that leaves them out.
-fn admit_object(
-    policy: &Policy,
-    namespace: &str,
+/// Visits what the webhook would be called for in one object, or in each of a list; `implied` are apiVersion and kind
+/// of an item that leaves them out.
+///
+/// # Errors
+/// The object is none, or what `visit` says; names the object.
+pub(crate) fn each_part(
     object: &mut Value,
+    namespace: &str,
     implied: Option<(&str, &str)>,
-    calls: &mut Vec<Call>,
+    visit: &mut dyn FnMut(Found<'_>) -> Result<(), String>,
 ) -> Result<(), String> {
     if !object.is_object() {
         return Err("is not a Kubernetes object: a mapping with apiVersion and kind is expected".to_owned());
@@ -85,22 +106,36 @@ fn admit_object(
     {
         let implied = (!item_kind.is_empty()).then_some((version, item_kind));
         for (i, item) in items.iter_mut().enumerate() {
-            admit_object(policy, namespace, item, implied, calls)
-                .map_err(|problem| format!("items[{i}]: {problem}"))?;
+            each_part(item, namespace, implied, visit).map_err(|problem| format!("items[{i}]: {problem}"))?;
         }
         return Ok(());
     }
     let title = title(object, kind, namespace);
     let namespace = namespace_of(object, namespace).to_owned();
     for Part { kind, pointer } in parts(version, kind, object) {
-        if let Some(part) = object.pointer_mut(&pointer).filter(|part| part.is_object()) {
-            calls.push(
-                admit_part(policy, &namespace, &title, kind, part)
-                    .map_err(|problem| format!("{title}: {problem}"))?,
-            );
+        let owner = owner(object).map(|(kind, name)| (kind.to_owned(), name.to_owned()));
+        if let Some(value) = object.pointer_mut(&pointer).filter(|part| part.is_object()) {
+            visit(Found { kind, title: &title, namespace: &namespace, owner, value })
+                .map_err(|problem| format!("{title}: {problem}"))?;
         }
     }
     Ok(())
+}
+
+/// Kind and name of what made an object and makes it anew; a Deployment in the place of its `ReplicaSet`.
+pub(crate) fn owner(object: &Value) -> Option<(&str, &str)> {
+    let metadata = object.get("metadata")?;
+    let owners = metadata.get("ownerReferences").and_then(Value::as_array)?;
+    let owner = owners.iter().find(|owner| owner["controller"] == true)?;
+    let (kind, name) = (text(owner, "kind"), text(owner, "name"));
+    let hash = metadata.get("labels").map_or("", |labels| text(labels, "pod-template-hash"));
+    let deployment = name.strip_suffix(hash).and_then(|name| name.strip_suffix('-'));
+    match (kind, deployment) {
+        // A node makes nothing anew: it has a file.
+        ("Node", _) => None,
+        ("ReplicaSet", Some(deployment)) if !hash.is_empty() => Some(("Deployment", deployment)),
+        _ => Some((kind, name)),
+    }
 }
 
 /// What the webhook would be called for on behalf of an object.
@@ -130,14 +165,16 @@ fn parts(version: &str, kind: &str, object: &Value) -> Vec<Part> {
     }
 }
 
-/// Asks the webhook's own function about a part, and applies its patch.
-fn admit_part(
+/// Asks the webhook's own function about a part, as it is created, and hands over the answer.
+///
+/// # Errors
+/// The part cannot be read, and rules are about it.
+pub(crate) fn admission<T>(
     policy: &Policy,
-    namespace: &str,
-    title: &str,
-    kind: &str,
-    part: &mut Value,
-) -> Result<Call, String> {
+    (kind, namespace): (&str, &str),
+    part: &Value,
+    hand_over: impl FnOnce(&Object<'_>, Outcome, &Verdict<'_>) -> T,
+) -> Result<T, String> {
     let json = part.to_string();
     let object = serde_json::from_str::<Object<'_>>(&json);
     let unreadable = object.as_ref().err().map(ToString::to_string);
@@ -157,15 +194,25 @@ fn admit_part(
         let problem = problem.split(" at line ").next().unwrap_or_default();
         return Err(format!("cannot be read: {problem}"));
     }
-    let explanations = explain::images(&object, policy, outcome, namespace);
-    let patch = patch::to_json(&verdict.operations).and_then(|json| serde_json::from_str::<Patch>(&json));
+    Ok(hand_over(&object, outcome, &verdict))
+}
+
+/// Admits a part, and applies the patch.
+fn admit_part(policy: &Policy, found: Found<'_>) -> Result<Call, String> {
+    let Found { kind, title, namespace, value, .. } = found;
+    let (warnings, explanations, patch) =
+        admission(policy, (kind, namespace), value, |object, outcome, verdict| {
+            let explanations = explain::images(object, policy, outcome, namespace);
+            (verdict.warnings.as_slice().to_vec(), explanations, patch::to_json(&verdict.operations))
+        })?;
+    let patch = patch.and_then(|json| serde_json::from_str::<Patch>(&json));
     patch
         .map_err(|error| error.to_string())
-        .and_then(|patch| json_patch::patch(part, &patch).map_err(|error| error.to_string()))
+        .and_then(|patch| json_patch::patch(value, &patch).map_err(|error| error.to_string()))
         .map_err(|error| format!("the patch does not apply: {error}"))?;
     Ok(Call {
         title: title.to_owned(),
-        warnings: verdict.warnings.as_slice().to_vec(),
+        warnings,
         explanations: explanations.into_iter().map(|explanation| format!("{title}: {explanation}")).collect(),
     })
 }

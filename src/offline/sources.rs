@@ -2,11 +2,12 @@
 
 use std::fmt;
 use std::fs;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 /// Something to read.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Source {
+pub(crate) enum Source {
     /// Standard input.
     Stdin,
     /// A file.
@@ -22,8 +23,23 @@ impl fmt::Display for Source {
     }
 }
 
+impl Source {
+    /// Its text; `input` is standard input.
+    ///
+    /// # Errors
+    /// It cannot be read; names it.
+    pub(crate) fn read(&self, input: &mut dyn Read) -> Result<Vec<u8>, String> {
+        let mut content = Vec::new();
+        match self {
+            Self::Stdin => input.read_to_end(&mut content).map(|_| content),
+            Self::File(path) => fs::read(path),
+        }
+        .map_err(|error| format!("{self}: cannot be read: {error}"))
+    }
+}
+
 /// Everything that `paths` stand for, in order; a problem takes the place of what could not be found.
-pub(super) fn sources(paths: &[PathBuf]) -> Vec<Result<Source, String>> {
+pub(crate) fn sources(paths: &[PathBuf]) -> Vec<Result<Source, String>> {
     if paths.is_empty() {
         return vec![Ok(Source::Stdin)];
     }

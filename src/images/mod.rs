@@ -1,0 +1,125 @@
+//! `pullgate images`: every image in use, and what the rules would make of it.
+//!
+//! ```text
+//! manifests --offline--> objects \
+//!                                 inventory --listing::decide--> rows --render, copies, page--> text
+//! API server --cluster--> objects /                               \--registry--> whether the target is there
+//! ```
+//! What is an image of a Pod, and what becomes of it, `pullgate mutate` and the webhook decide.
+
+mod cluster;
+mod copies;
+mod inventory;
+mod listing;
+pub mod options;
+mod render;
+
+use std::io::{self, BufWriter, ErrorKind};
+
+use crate::offline::sources::sources;
+use crate::offline::yaml;
+use crate::offline::{CHANGED, FAILED, FINE, Streams};
+use crate::policy::Policy;
+use inventory::Inventory;
+use listing::{Row, decide};
+use options::{Options, Output};
+
+/// Runs on the streams of the process; returns its exit status.
+#[must_use]
+pub fn run_process(options: &Options, policy: &Policy) -> u8 {
+    let mut streams = Streams {
+        input: &mut io::stdin().lock(),
+        output: &mut BufWriter::new(io::stdout().lock()),
+        errors: &mut io::stderr().lock(),
+        terminal: false,
+    };
+    actix_web::rt::System::new().block_on(run(options, policy, &mut streams))
+}
+
+/// Runs; returns [`FINE`], [`CHANGED`] (with `--exit-code`: there is trouble) or [`FAILED`]. A problem with one
+/// document is reported and the others go on.
+pub async fn run(options: &Options, policy: &Policy, streams: &mut Streams<'_>) -> u8 {
+    let (inventory, mut problems) = if options.reads_cluster() {
+        cluster::read(options, policy).await
+    } else {
+        manifests(options, policy, streams)
+    };
+    if inventory.objects == 0 && problems.is_empty() {
+        problems.push(
+            "no image found: give files or folders of manifests, standard input, or --cluster".to_owned(),
+        );
+    }
+    let rows = decide(inventory, &policy.registries);
+    let ended = report(options, &rows, &problems, streams);
+    match ended {
+        // A reader that has seen enough, such as `head`, is no failure.
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            let _ = writeln!(streams.errors, "error: cannot write the result: {error}");
+            FAILED
+        }
+        Ok(false) => FAILED,
+        _ if !problems.is_empty() => FAILED,
+        _ if options.exit_code && rows.iter().any(Row::is_trouble) => CHANGED,
+        _ => FINE,
+    }
+}
+
+/// Everything that the paths stand for, and what is wrong with it.
+fn manifests(options: &Options, policy: &Policy, streams: &mut Streams<'_>) -> (Inventory, Vec<String>) {
+    let (mut inventory, mut problems) = (Inventory::default(), Vec::new());
+    let namespace = options.namespace.as_deref().unwrap_or("default");
+    for source in sources(&options.paths) {
+        let content = source.and_then(|source| Ok((source.to_string(), source.read(streams.input)?)));
+        let (name, content) = match content {
+            Ok(read) => read,
+            Err(problem) => {
+                problems.push(problem);
+                continue;
+            }
+        };
+        let Ok(text) = std::str::from_utf8(&content) else {
+            problems.push(format!("{name}: is not UTF-8 text"));
+            continue;
+        };
+        for yaml::Document { number, line, value } in yaml::read(text) {
+            let added = value.map_err(|error| error.to_string()).and_then(|mut value| {
+                let added = inventory.add(policy, namespace, None, &mut value);
+                added.map_err(|problem| format!("line {line}: {problem}"))
+            });
+            problems.extend(added.err().map(|problem| format!("{name}: document {number}, {problem}")));
+        }
+    }
+    (inventory, problems)
+}
+
+/// Writes the list, and what is wrong; false: there is no such list.
+fn report(
+    options: &Options,
+    rows: &[Row],
+    problems: &[String],
+    streams: &mut Streams<'_>,
+) -> io::Result<bool> {
+    for problem in problems {
+        writeln!(streams.errors, "error: {problem}")?;
+    }
+    let copies = copies::copies(rows);
+    for collision in copies::collisions(&copies) {
+        writeln!(streams.errors, "warning: {collision}")?;
+    }
+    let text = match options.output {
+        Output::Table => render::table(rows),
+        Output::Json => render::json(rows),
+        Output::Pairs => copies::pairs(&copies),
+        Output::Regsync => copies::regsync(&copies),
+        Output::Skopeo => match copies::skopeo(&copies, options.destination.as_deref(), &[]) {
+            Ok(list) => list,
+            Err(problem) => {
+                writeln!(streams.errors, "error: {problem}")?;
+                return Ok(false);
+            }
+        },
+    };
+    streams.output.write_all(text.as_bytes())?;
+    streams.output.flush()?;
+    Ok(true)
+}
