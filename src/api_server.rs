@@ -9,6 +9,8 @@ use kube::config::{InClusterError, KubeConfigOptions, Kubeconfig, KubeconfigErro
 use kube::{Client, Config};
 use serde_json::Value;
 
+use crate::cause::cause;
+
 /// For connecting, and for a single answer that is no watch.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -140,13 +142,4 @@ pub(crate) fn said(error: &kube::Error) -> String {
         return status.message.clone();
     }
     format!("the API server cannot be asked: {}", cause(error))
-}
-
-/// What lies at the bottom of an error.
-fn cause(error: &dyn std::error::Error) -> String {
-    let mut deepest = error;
-    while let Some(source) = deepest.source() {
-        deepest = source;
-    }
-    deepest.to_string()
 }

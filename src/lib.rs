@@ -12,6 +12,7 @@
 pub mod admit;
 pub mod answer;
 mod api_server;
+mod cause;
 pub mod certs;
 pub mod cli;
 pub mod config;

@@ -84,6 +84,26 @@ impl Entry {
     pub const fn digest(&self) -> Digest {
         self.digest
     }
+
+    /// What it gives to log in with, if anything.
+    #[must_use]
+    pub fn login(&self) -> Option<Login> {
+        let entry: Object<'_> = serde_json::from_str(&self.json).ok()?;
+        let part = |key: &str| entry.get(key).and_then(|value| text(value)).filter(|text| !text.is_empty());
+        let pair = entry.get("auth").and_then(|auth| user_and_password(auth));
+        let identity_token = part("identitytoken");
+        let pair = pair.and_then(|mut pair| String::from_utf8(std::mem::take(&mut *pair)).ok());
+        (pair.is_some() || identity_token.is_some())
+            .then(|| Login { pair: Zeroizing::new(pair.unwrap_or_default()), identity_token })
+    }
+}
+
+/// What an entry gives to log in with.
+pub struct Login {
+    /// `user:password`; empty where there is only a token.
+    pub pair: Zeroizing<String>,
+    /// What the registry's token service takes in the place of a password.
+    pub identity_token: Option<Zeroizing<String>>,
 }
 
 type Object<'a> = BTreeMap<Cow<'a, str>, &'a RawValue>;
@@ -207,7 +227,7 @@ fn object(json: &RawValue) -> Option<Object<'_>> {
 /// An entry that has `auth`, also where it was left out beside user and password; none if its `auth` is of no use.
 fn complete(entry: &Object<'_>) -> Option<Entry> {
     let auth = entry.get("auth").filter(|auth| !matches!(auth.get(), "null" | r#""""#));
-    if auth.is_some_and(|auth| !is_user_and_password(auth)) {
+    if auth.is_some_and(|auth| user_and_password(auth).is_none()) {
         return None;
     }
     let mut members: BTreeMap<_, _> = entry.iter().map(|(key, value)| (key.as_ref(), value.get())).collect();
@@ -223,16 +243,16 @@ fn text(json: &RawValue) -> Option<Zeroizing<String>> {
 }
 
 /// As a kubelet reads it: padded or not, and as lenient as Go is about line breaks and bits that are left over.
-fn is_user_and_password(auth: &RawValue) -> bool {
+fn user_and_password(auth: &RawValue) -> Option<Zeroizing<Vec<u8>>> {
     const fn lenient(config: GeneralPurposeConfig) -> GeneralPurpose {
         GeneralPurpose::new(&alphabet::STANDARD, config.with_decode_allow_trailing_bits(true))
     }
     const PADDED: GeneralPurpose = lenient(PAD);
     const UNPADDED: GeneralPurpose = lenient(NO_PAD);
-    let Some(mut auth) = text(auth) else { return false };
+    let mut auth = text(auth)?;
     auth.retain(|c| !matches!(c, '\r' | '\n'));
     let engine = if auth.ends_with('=') { PADDED } else { UNPADDED };
-    engine.decode(auth.as_bytes()).map(Zeroizing::new).is_ok_and(|decoded| decoded.contains(&b':'))
+    engine.decode(auth.as_bytes()).map(Zeroizing::new).ok().filter(|decoded| decoded.contains(&b':'))
 }
 
 fn computed_auth(entry: &Object<'_>) -> Option<Zeroizing<String>> {

@@ -1,9 +1,9 @@
 //! PURE: what becomes of each image, by the rules that the webhook has.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::fmt;
 
-use super::inventory::Inventory;
+use super::inventory::{Inventory, Used};
 use crate::image::{Decision, RegistryRules};
 use crate::mutate::ImageOutcome;
 use crate::offline::explain::why;
@@ -81,7 +81,7 @@ impl Row {
 
 /// Decides about every image, sorted by image.
 pub(super) fn decide(inventory: Inventory, rules: &RegistryRules) -> Vec<Row> {
-    let row = |((image, spared), users): (super::inventory::Used, std::collections::BTreeSet<String>)| {
+    let row = |((image, spared), users): (Used, BTreeSet<String>)| {
         let users = users.into_iter().collect();
         if let Some((fate, why)) = spared {
             return Row { image, fate, why, result: None, users, target: None };
@@ -95,13 +95,4 @@ pub(super) fn decide(inventory: Inventory, rules: &RegistryRules) -> Vec<Row> {
         Row { fate, why, result, users, target: None, image }
     };
     inventory.images.into_iter().map(row).collect()
-}
-
-/// How many images each fate has.
-pub(super) fn fates(rows: &[Row]) -> BTreeMap<&'static str, usize> {
-    let mut counts = BTreeMap::new();
-    for row in rows {
-        *counts.entry(row.fate).or_default() += 1;
-    }
-    counts
 }

@@ -7,12 +7,18 @@
 //! ```
 //! What is an image of a Pod, and what becomes of it, `pullgate mutate` and the webhook decide.
 
+mod challenge;
+pub mod check;
 mod cluster;
 mod copies;
 mod inventory;
 mod listing;
+mod logins;
 pub mod options;
+mod progress;
+mod registry;
 mod render;
+mod wire;
 
 use std::io::{self, BufWriter, ErrorKind};
 
@@ -20,9 +26,11 @@ use crate::offline::sources::sources;
 use crate::offline::yaml;
 use crate::offline::{CHANGED, FAILED, FINE, Streams};
 use crate::policy::Policy;
+use cluster::Cluster;
 use inventory::Inventory;
 use listing::{Row, decide};
 use options::{Options, Output};
+use wire::Wire;
 
 /// Runs on the streams of the process; returns its exit status.
 #[must_use]
@@ -39,17 +47,10 @@ pub fn run_process(options: &Options, policy: &Policy) -> u8 {
 /// Runs; returns [`FINE`], [`CHANGED`] (with `--exit-code`: there is trouble) or [`FAILED`]. A problem with one
 /// document is reported and the others go on.
 pub async fn run(options: &Options, policy: &Policy, streams: &mut Streams<'_>) -> u8 {
-    let (inventory, mut problems) = if options.reads_cluster() {
-        cluster::read(options, policy).await
-    } else {
-        manifests(options, policy, streams)
+    let (rows, problems) = match rows(options, policy, streams).await {
+        Ok(read) => read,
+        Err(problem) => (Vec::new(), vec![problem]),
     };
-    if inventory.objects == 0 && problems.is_empty() {
-        problems.push(
-            "no image found: give files or folders of manifests, standard input, or --cluster".to_owned(),
-        );
-    }
-    let rows = decide(inventory, &policy.registries);
     let ended = report(options, &rows, &problems, streams);
     match ended {
         // A reader that has seen enough, such as `head`, is no failure.
@@ -62,6 +63,45 @@ pub async fn run(options: &Options, policy: &Policy, streams: &mut Streams<'_>) 
         _ if options.exit_code && rows.iter().any(Row::is_trouble) => CHANGED,
         _ => FINE,
     }
+}
+
+/// What becomes of every image, and what could not be read.
+///
+/// # Errors
+/// Nothing can be read or asked at all.
+async fn rows(
+    options: &Options,
+    policy: &Policy,
+    streams: &mut Streams<'_>,
+) -> Result<(Vec<Row>, Vec<String>), String> {
+    let check = options.check.check_registry;
+    // What is wrong with these is not for the end of a long list.
+    let wire = if check { Some(Wire::new(options.check.registry_ca.as_deref())?) } else { None };
+    let mut logins = check::logins(&options.check)?;
+    let cluster = if options.reads_cluster() {
+        Some(Cluster::reach(options).await.map_err(|problem| problem.to_string())?)
+    } else {
+        None
+    };
+    let (inventory, mut problems) = match &cluster {
+        Some(cluster) => cluster.images(policy, options.namespace.as_deref()).await,
+        None => manifests(options, policy, streams),
+    };
+    if inventory.objects == 0 && problems.is_empty() {
+        problems.push(String::from(
+            "no Pod or workload found: give files or folders of manifests, standard input, or --cluster",
+        ));
+    }
+    if let Some(cluster) = cluster.as_ref().filter(|_| check) {
+        for problem in cluster.logins(&inventory.secrets, &mut logins).await {
+            let _ = writeln!(streams.errors, "warning: {problem}");
+        }
+    }
+    let mut rows = decide(inventory, &policy.registries);
+    if let Some(wire) = wire {
+        check::check(&options.check, wire, logins, &mut rows).await;
+    }
+    Ok((rows, problems))
 }
 
 /// Everything that the paths stand for, and what is wrong with it.
@@ -111,13 +151,15 @@ fn report(
         Output::Json => render::json(rows),
         Output::Pairs => copies::pairs(&copies),
         Output::Regsync => copies::regsync(&copies),
-        Output::Skopeo => match copies::skopeo(&copies, options.destination.as_deref(), &[]) {
-            Ok(list) => list,
-            Err(problem) => {
-                writeln!(streams.errors, "error: {problem}")?;
-                return Ok(false);
+        Output::Skopeo => {
+            match copies::skopeo(&copies, options.destination.as_deref(), &options.check.plain_http) {
+                Ok(list) => list,
+                Err(problem) => {
+                    writeln!(streams.errors, "error: {problem}")?;
+                    return Ok(false);
+                }
             }
-        },
+        }
     };
     streams.output.write_all(text.as_bytes())?;
     streams.output.flush()?;

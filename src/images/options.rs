@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
+use super::check::CheckOptions;
+
 /// List every image in use and what the rules make of it, before the webhook is registered.
 #[derive(Clone, Debug, Default, Args)]
 pub struct Options {
@@ -38,6 +40,10 @@ pub struct Options {
     /// Exit with 1 when an image cannot be parsed, or is not found at its target where that is checked
     #[arg(long)]
     pub exit_code: bool,
+
+    /// How registries are asked.
+    #[command(flatten)]
+    pub check: CheckOptions,
 }
 
 /// What a list is for.

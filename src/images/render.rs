@@ -1,9 +1,11 @@
 //! PURE: lists for people and programs.
 
+use std::collections::BTreeMap;
+
 use serde_json::json;
 
 use super::copies::{Copy, copies};
-use super::listing::{Row, fates};
+use super::listing::Row;
 use crate::offline::explain::shown;
 
 /// Users that a table names; the others are counted.
@@ -49,11 +51,23 @@ pub(super) fn users(row: &Row, most: usize) -> String {
     format!("{}: {}{more}", row.users.len(), named.join(", "))
 }
 
-/// `12 images: 8 rewritten, 4 at_target`
+/// `12 images: 4 at_target, 8 rewritten; targets: 12 present`
 pub(super) fn summary(rows: &[Row]) -> String {
-    let counts: Vec<_> = fates(rows).iter().map(|(fate, count)| format!("{count} {fate}")).collect();
+    let listed = |counts: BTreeMap<&str, usize>| {
+        counts.iter().map(|(what, count)| format!("{count} {what}")).collect::<Vec<_>>().join(", ")
+    };
     let plural = if rows.len() == 1 { "" } else { "s" };
-    format!("{} image{plural}: {}", rows.len(), counts.join(", "))
+    let states = counted(rows.iter().filter_map(|row| Some(row.target.as_ref()?.as_str())));
+    let targets = if states.is_empty() { String::new() } else { format!("; targets: {}", listed(states)) };
+    format!("{} image{plural}: {}{targets}", rows.len(), listed(counted(rows.iter().map(|row| row.fate))))
+}
+
+fn counted<'a>(words: impl Iterator<Item = &'a str>) -> BTreeMap<&'a str, usize> {
+    let mut counts = BTreeMap::new();
+    for word in words {
+        *counts.entry(word).or_default() += 1;
+    }
+    counts
 }
 
 /// Columns as wide as their widest cell, two spaces between them.
@@ -88,6 +102,6 @@ pub(super) fn json(rows: &[Row]) -> String {
             "users": {"count": row.users.len(), "first": row.users.iter().take(MORE).collect::<Vec<_>>()},
         })
     };
-    let whole = json!({"images": rows.iter().map(image).collect::<Vec<_>>(), "summary": fates(rows)});
+    let whole = json!({"images": rows.iter().map(image).collect::<Vec<_>>(), "summary": counted(rows.iter().map(|row| row.fate))});
     format!("{whole:#}\n")
 }
