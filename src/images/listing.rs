@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 
 use super::inventory::{Inventory, Used};
-use crate::image::{Decision, RegistryRules};
+use crate::image::{Decision, Kept, RegistryRules};
 use crate::mutate::ImageOutcome;
 use crate::offline::explain::why;
 
@@ -19,6 +19,8 @@ pub(super) struct Row {
     pub(super) why: String,
     /// The image in its place; none: it stays.
     pub(super) result: Option<String>,
+    /// The registry and path that it is taken from by the rules, as configured; none: no target of theirs.
+    pub(super) into: Option<String>,
     /// The workloads that use it, sorted.
     pub(super) users: Vec<String>,
     /// What its registry says, where that was asked.
@@ -68,8 +70,7 @@ impl fmt::Display for Target {
 impl Row {
     /// The image as it is going to be pulled from a target.
     pub(super) fn at_target(&self) -> Option<&str> {
-        let stays = self.fate == ImageOutcome::AtTarget.as_str();
-        self.result.as_deref().or_else(|| stays.then_some(self.image.as_str()))
+        self.result.as_deref().or_else(|| self.into.as_ref().map(|_| self.image.as_str()))
     }
 
     /// Whether a person should look at it.
@@ -84,15 +85,17 @@ pub(super) fn decide(inventory: Inventory, rules: &RegistryRules) -> Vec<Row> {
     let row = |((image, spared), users): (Used, BTreeSet<String>)| {
         let users = users.into_iter().collect();
         if let Some((fate, why)) = spared {
-            return Row { image, fate, why, result: None, users, target: None };
+            return Row { image, fate, why, result: None, into: None, users, target: None };
         }
         let decision = rules.decide(&image);
         let (fate, why) = (ImageOutcome::of(&decision).as_str(), why(&decision, rules));
-        let result = match decision {
-            Decision::Rewrite { image, .. } => Some(image),
-            Decision::Keep(_) => None,
+        let (result, into) = match decision {
+            Decision::Rewrite { image, target, .. } => (Some(image), Some(target)),
+            Decision::Keep(Kept::AtTarget(target)) => (None, Some(target)),
+            Decision::Keep(_) => (None, None),
         };
-        Row { fate, why, result, users, target: None, image }
+        let into = into.map(|target| target.text.clone());
+        Row { fate, why, result, into, users, target: None, image }
     };
     inventory.images.into_iter().map(row).collect()
 }

@@ -15,6 +15,7 @@ mod inventory;
 mod listing;
 mod logins;
 pub mod options;
+mod page;
 mod progress;
 mod registry;
 mod render;
@@ -149,6 +150,7 @@ fn report(
     let text = match options.output {
         Output::Table => render::table(rows),
         Output::Json => render::json(rows),
+        Output::Html => page::page(rows),
         Output::Pairs => copies::pairs(&copies),
         Output::Regsync => copies::regsync(&copies),
         Output::Skopeo => {

@@ -60,6 +60,8 @@ pub enum Output {
     Regsync,
     /// A line for each image to copy: source, space, target
     Pairs,
+    /// A page with a table to filter and a picture, complete in itself
+    Html,
 }
 
 impl Options {

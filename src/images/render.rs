@@ -11,7 +11,7 @@ use crate::offline::explain::shown;
 /// Users that a table names; the others are counted.
 const FEW: usize = 3;
 /// Users that JSON and the page name.
-const MORE: usize = 10;
+pub(super) const MORE: usize = 10;
 
 /// A line for each image under a head line, and how many there are of each kind.
 pub(super) fn table(rows: &[Row]) -> String {
