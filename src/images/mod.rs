@@ -143,6 +143,9 @@ fn report(
     for problem in problems {
         writeln!(streams.errors, "error: {problem}")?;
     }
+    if rows.is_empty() && !problems.is_empty() {
+        return Ok(false);
+    }
     let copies = copies::copies(rows);
     for collision in copies::collisions(&copies) {
         writeln!(streams.errors, "warning: {collision}")?;

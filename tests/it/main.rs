@@ -28,6 +28,7 @@ mod https_limits;
 mod https_reviews;
 mod image_properties;
 mod image_references;
+mod images;
 mod login;
 mod manual;
 mod merge;

@@ -1,0 +1,273 @@
+//! What no registry of the script's test does: tokens, redirects, answers that are none.
+
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::sync::{Arc, Mutex};
+use std::thread;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Value, json};
+
+use super::{Outcome, images, pod};
+
+/// One request: its first line, its `Authorization`, its body.
+#[derive(Clone, Debug, PartialEq)]
+struct Asked {
+    line: String,
+    authorization: String,
+    body: String,
+}
+
+/// A server that answers as it is told: status line, headers and body.
+struct Server {
+    host: String,
+    asked: Arc<Mutex<Vec<Asked>>>,
+}
+
+impl Server {
+    fn new(answer: impl Fn(&str, &Asked) -> String + Send + Sync + 'static) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let host = listener.local_addr().unwrap().to_string();
+        let asked = Arc::new(Mutex::new(Vec::new()));
+        let (notes, name) = (Arc::clone(&asked), host.clone());
+        // Ends with the process of the tests.
+        thread::spawn(move || {
+            for stream in listener.incoming() {
+                let request = read(&stream.as_ref().unwrap());
+                let answer = answer(&name, &request);
+                notes.lock().unwrap().push(request);
+                let mut stream = stream.unwrap();
+                let _ = stream.write_all(answer.as_bytes());
+                let _ = stream.shutdown(Shutdown::Write);
+            }
+        });
+        Self { host, asked }
+    }
+
+    fn asked(&self) -> Vec<Asked> {
+        self.asked.lock().unwrap().clone()
+    }
+
+    /// Asks about `team/app:1` and more images at this server.
+    fn check(&self, names: &[&str], arguments: &[&str]) -> Outcome {
+        let all: Vec<_> = names.iter().map(|name| format!("{}/mirror/{name}", self.host)).collect();
+        let map = format!("docker.io={}/mirror", self.host);
+        let mut every = vec!["--check-registry", "--plain-http", &self.host, "--output", "json"];
+        every.extend(arguments);
+        let input = pod(&all.iter().map(String::as_str).collect::<Vec<_>>());
+        images(&[("REGISTRY_MAP", &map)], &every, &input)
+    }
+
+    fn states(&self, names: &[&str], arguments: &[&str]) -> Vec<Value> {
+        let outcome = self.check(names, arguments);
+        let whole: Value = serde_json::from_str(&outcome.output).unwrap_or_else(|_| panic!("{outcome:?}"));
+        whole["images"].as_array().unwrap().iter().map(|image| image["target"].clone()).collect()
+    }
+}
+
+fn read(stream: &TcpStream) -> Asked {
+    let mut reader = BufReader::new(stream);
+    let (mut line, mut authorization, mut length) = (String::new(), String::new(), 0);
+    reader.read_line(&mut line).unwrap();
+    loop {
+        let mut header = String::new();
+        reader.read_line(&mut header).unwrap();
+        let Some((name, value)) = header.trim().split_once(": ") else { break };
+        match name.to_ascii_lowercase().as_str() {
+            "authorization" => authorization = value.to_owned(),
+            "content-length" => length = value.parse().unwrap(),
+            _ => {}
+        }
+    }
+    let mut body = vec![0; length];
+    reader.read_exact(&mut body).unwrap();
+    Asked { line: line.trim().to_owned(), authorization, body: String::from_utf8(body).unwrap() }
+}
+
+fn answer(status: &str, headers: &str, body: &str) -> String {
+    format!("HTTP/1.1 {status}\r\n{headers}Content-Length: {}\r\nConnection: close\r\n\r\n{body}", body.len())
+}
+
+/// A registry whose token service gives a token to who says `credentials`.
+fn with_tokens(credentials: &'static str) -> Server {
+    Server::new(move |host, Asked { line, authorization, body }| {
+        if line.contains(" /token") {
+            let granted = authorization == credentials || (!body.is_empty() && body.contains(credentials));
+            return if granted {
+                answer("200 OK", "", r#"{"token": "granted"}"#)
+            } else {
+                answer("401 Unauthorized", "", "")
+            };
+        }
+        match authorization.as_str() {
+            "Bearer granted" if line.contains("/missing/") => answer("404 Not Found", "", ""),
+            "Bearer granted" => answer("200 OK", "", ""),
+            _ => answer(
+                "401 Unauthorized",
+                &format!(
+                    "WWW-Authenticate: Bearer realm=\"http://{host}/token?a=b\",service=\"the registry\"\r\n"
+                ),
+                "",
+            ),
+        }
+    })
+}
+
+fn file(content: &Value) -> (tempfile::TempDir, String) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("config.json");
+    std::fs::write(&path, content.to_string()).unwrap();
+    let path = path.display().to_string();
+    (folder, path)
+}
+
+fn basic() -> String {
+    format!("Basic {}", STANDARD.encode("puller:hunter2"))
+}
+
+fn login(host: &str) -> Value {
+    json!({"auths": {host: {"username": "puller", "password": "hunter2"}}})
+}
+
+#[test]
+fn a_token_is_fetched_with_the_login_and_used() {
+    let server = with_tokens("Basic cHVsbGVyOmh1bnRlcjI=");
+    let (_folder, path) = file(&login(&server.host));
+    let states = server.states(&["app:1", "app:2", "missing/app:1"], &["--registry-config", &path]);
+    assert_eq!(
+        states,
+        [
+            json!({"state": "present", "reason": null}),
+            json!({"state": "present", "reason": null}),
+            json!({"state": "missing", "reason": null}),
+        ]
+    );
+    let asked = server.asked();
+    let token = asked.iter().find(|asked| asked.line.contains("/token")).unwrap();
+    assert!(
+        token.line.starts_with("GET /token?a=b&service=the%20registry&scope=repository%3Amirror%2F"),
+        "{token:?}"
+    );
+    let manifests: Vec<_> = asked.iter().filter(|asked| asked.line.contains("/manifests/")).collect();
+    assert!(manifests.iter().all(|asked| asked.line.starts_with("HEAD /v2/mirror/")), "{manifests:?}");
+    // The password went to the token service alone.
+    assert!(manifests.iter().all(|asked| asked.authorization != basic()), "{manifests:?}");
+}
+
+#[test]
+fn an_identity_token_is_given_for_an_access_token() {
+    let server = with_tokens("grant_type=refresh_token&client_id=pullgate&refresh_token=id%2Ftoken&");
+    let (_folder, path) = file(&json!({"auths": {&*server.host: {"identitytoken": "id/token"}}}));
+    assert_eq!(server.states(&["app:1"], &["--registry-config", &path])[0]["state"], "present");
+}
+
+#[test]
+fn anybody_may_have_a_token_where_that_is_so() {
+    let server = with_tokens("");
+    assert_eq!(server.states(&["app:1"], &[])[0]["state"], "present");
+}
+
+#[test]
+fn a_login_that_is_refused_is_named_and_never_told() {
+    let server = with_tokens("Basic nobody");
+    let (_folder, path) = file(&login(&server.host));
+    let outcome = server.check(&["app:1"], &["--registry-config", &path, "--exit-code"]);
+    assert_eq!(outcome.status, 1);
+    let said = format!("the token service of {} refuses the login", server.host);
+    assert!(outcome.output.contains("\"unauthorized\"") && outcome.output.contains(&said), "{outcome:?}");
+    for secret in ["hunter2", &basic()] {
+        assert!(!format!("{outcome:?}").contains(secret), "{outcome:?}");
+    }
+    let states = server.states(&["app:1"], &[]);
+    assert_eq!(states[0]["reason"], format!("the token service of {} refuses who has no login", server.host));
+}
+
+#[test]
+fn a_login_is_for_its_own_registry_alone() {
+    let server = Server::new(|_, _| answer("401 Unauthorized", "WWW-Authenticate: Basic realm=x\r\n", ""));
+    let (_folder, path) = file(&login("other.example"));
+    assert_eq!(server.states(&["app:1"], &["--registry-config", &path])[0]["state"], "unauthorized");
+    assert!(server.asked().iter().all(|asked| asked.authorization.is_empty()));
+}
+
+#[test]
+fn another_host_gets_no_credentials_by_a_redirect() {
+    let elsewhere = Server::new(|_, _| answer("200 OK", "", ""));
+    let location = format!("http://{}/moved", elsewhere.host);
+    let server = Server::new(move |_, Asked { authorization, .. }| {
+        if authorization.is_empty() {
+            return answer("401 Unauthorized", "WWW-Authenticate: Basic realm=x\r\n", "");
+        }
+        answer("307 Temporary Redirect", &format!("Location: {location}\r\n"), "")
+    });
+    let (_folder, path) = file(&login(&server.host));
+    assert_eq!(server.states(&["app:1"], &["--registry-config", &path])[0]["state"], "present");
+    assert_eq!(
+        elsewhere.asked(),
+        [Asked {
+            line: "HEAD /moved HTTP/1.1".to_owned(),
+            authorization: String::new(),
+            body: String::new()
+        }]
+    );
+}
+
+#[test]
+fn a_registry_without_head_is_asked_with_get() {
+    let server = Server::new(|_, Asked { line, .. }| {
+        if line.starts_with("HEAD") {
+            return answer("405 Method Not Allowed", "", "");
+        }
+        answer("200 OK", "", "{}")
+    });
+    assert_eq!(server.states(&["app:1"], &[])[0]["state"], "present");
+}
+
+#[test]
+fn what_is_no_answer_is_told_as_such() {
+    let server = Server::new(|_, _| answer("503 Service Unavailable", "", ""));
+    let states = server.states(&["app:1"], &[]);
+    assert_eq!(states, [json!({"state": "unreachable", "reason": "it answers 503 Service Unavailable"})]);
+    let round = Server::new(|_, _| answer("302 Found", "Location: /again\r\n", ""));
+    assert_eq!(round.states(&["app:1"], &[])[0]["reason"], "redirects more than 3 times");
+}
+
+#[test]
+fn an_image_is_asked_about_once_and_a_silent_registry_not_for_ever() {
+    let server = Server::new(|_, _| answer("200 OK", "", ""));
+    server.states(&["app:1", "app:1", "app:2"], &[]);
+    assert_eq!(server.asked().len(), 2);
+    let silent = Server::new(|_, _| String::new());
+    let names: Vec<_> = (0..200).map(|i| format!("app:{i}")).collect();
+    let states = silent.states(&names.iter().map(String::as_str).collect::<Vec<_>>(), &[]);
+    assert_eq!(states.len(), 200);
+    assert!(states.iter().all(|state| state["state"] == "unreachable"), "{states:?}");
+    // Those that were on their way when the third went unanswered are not called back.
+    assert!(silent.asked().len() < 50, "{}", silent.asked().len());
+}
+
+#[test]
+fn what_cannot_be_used_is_named() {
+    let (_folder, path) = file(&json!({"auths": {"r.example": {"auth": "hunter2!"}}}));
+    let input = pod(&["nginx:1"]);
+    for (arguments, problem) in [
+        (vec!["--registry-config", path.as_str()], "`auth` of \"r.example\" is not base64 of user:password"),
+        (
+            vec!["--registry-config", "no/such/file"],
+            "--registry-config no/such/file: No such file or directory",
+        ),
+        (vec!["--registry-ca", path.as_str()], "holds no certificate; PEM is accepted"),
+        (vec!["--registry-ca", "no/such/file"], "--registry-ca no/such/file: "),
+    ] {
+        let mut all = vec!["--check-registry"];
+        all.extend(arguments);
+        let outcome = images(&[], &all, &input);
+        assert_eq!((outcome.status, outcome.output.as_str()), (2, ""), "{problem}");
+        assert!(
+            outcome.errors.contains(problem) && !outcome.errors.contains("hunter2"),
+            "{}",
+            outcome.errors
+        );
+    }
+}
