@@ -16,6 +16,7 @@ mod doctor;
 mod edges;
 mod existing;
 mod facts;
+mod images;
 mod installation;
 mod installed;
 mod kubectl;
