@@ -35,7 +35,7 @@ pub struct CheckOptions {
     #[arg(long, value_name = "PATH", requires = "check_registry")]
     pub registry_ca: Option<PathBuf>,
 
-    /// A registry that speaks no TLS, by host[:port]; may be repeated
+    /// A registry that speaks no TLS, by host or host:port; may be repeated
     #[arg(long, value_name = "HOST")]
     pub plain_http: Vec<String>,
 
@@ -78,7 +78,7 @@ pub(super) async fn check(options: &CheckOptions, wire: Wire, logins: Logins, ro
     let progress = progress::bar("asking registries", images.len());
     let ask = async |image: String| {
         let over =
-            || Target::Unreachable(format!("not asked within --check-seconds {}", options.check_seconds));
+            || Target::Unreachable(format!("no answer within --check-seconds {}", options.check_seconds));
         let target = timeout_at(end, registries.state(&image)).await.unwrap_or_else(|_| over());
         progress.inc(1);
         (image, target)

@@ -390,8 +390,9 @@ fn every_document_can_be_found() {
     for entry in fs::read_dir(root().join("docs")).unwrap() {
         let path = entry.unwrap().path();
         let name = path.file_name().unwrap().to_str().unwrap();
-        if path.extension().is_some_and(|is| is == "svg") {
-            let shown = ["performance", "monitoring"].map(|document| read(&format!("docs/{document}.md")));
+        if path.extension().is_some_and(|is| is == "svg" || is == "png") {
+            let shown =
+                ["performance", "monitoring", "images"].map(|document| read(&format!("docs/{document}.md")));
             assert!(shown.iter().any(|document| links(document).contains(&name)), "no document shows {name}");
             continue;
         }

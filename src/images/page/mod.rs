@@ -29,7 +29,7 @@ pub(super) fn page(rows: &[Row]) -> String {
     );
     let is_checked = rows.iter().any(|row| row.target.is_some());
     let fates: BTreeSet<_> = rows.iter().map(|row| row.fate).collect();
-    let options: String = fates.iter().map(|fate| format!("<option>{fate}</option>")).collect();
+    let options: String = fates.iter().map(|fate| ["<option>", fate, "</option>"].concat()).collect();
     let target = if is_checked { "<th>Target</th>" } else { "" };
     let body: String = rows.iter().map(|row| line(row, is_checked)).collect();
     format!(

@@ -4,6 +4,7 @@ use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -34,7 +35,7 @@ impl Server {
         // Ends with the process of the tests.
         thread::spawn(move || {
             for stream in listener.incoming() {
-                let request = read(&stream.as_ref().unwrap());
+                let request = read(stream.as_ref().unwrap());
                 let answer = answer(&name, &request);
                 notes.lock().unwrap().push(request);
                 let mut stream = stream.unwrap();
@@ -75,7 +76,7 @@ fn read(stream: &TcpStream) -> Asked {
         reader.read_line(&mut header).unwrap();
         let Some((name, value)) = header.trim().split_once(": ") else { break };
         match name.to_ascii_lowercase().as_str() {
-            "authorization" => authorization = value.to_owned(),
+            "authorization" => value.clone_into(&mut authorization),
             "content-length" => length = value.parse().unwrap(),
             _ => {}
         }
@@ -270,4 +271,15 @@ fn what_cannot_be_used_is_named() {
             outcome.errors
         );
     }
+}
+
+#[test]
+fn the_time_for_all_registries_is_kept() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    // Connections are taken by the system, and nobody answers.
+    let server = Server { host: listener.local_addr().unwrap().to_string(), asked: Arc::default() };
+    let began = Instant::now();
+    let states = server.states(&["app:1"], &["--check-seconds", "1"]);
+    assert_eq!(states, [json!({"state": "unreachable", "reason": "no answer within --check-seconds 1"})]);
+    assert!(began.elapsed() < Duration::from_secs(8), "{:?}", began.elapsed());
 }
