@@ -43,11 +43,23 @@ fn log_level() -> Value {
 /// Uninstalls whatever came of the test.
 struct Installed(#[expect(dead_code, reason = "goes after the release")] Namespace);
 
+impl Installed {
+    /// In a cluster where other tests may have left the definition, which Helm would not take for its own.
+    fn begin() -> Self {
+        delete_definition();
+        Self(Namespace::new(NAMESPACE))
+    }
+}
+
 impl Drop for Installed {
     fn drop(&mut self) {
         helm(&["uninstall", "pullgate", "--namespace", NAMESPACE, "--ignore-not-found"], "");
-        kubectl("delete crd imagepullsecrets.images.banzaicloud.io --ignore-not-found", "");
+        delete_definition();
     }
+}
+
+fn delete_definition() {
+    kubectl("delete crd imagepullsecrets.images.banzaicloud.io --ignore-not-found", "");
 }
 
 /// As the controller does it, and cert-manager's injector.
@@ -59,7 +71,7 @@ fn patch_bundle(pem: &str) {
 
 #[test]
 fn an_upgrade_leaves_the_ca_that_the_controller_filled_in_and_does_not_conflict_with_it() {
-    let installed = Installed(Namespace::new(NAMESPACE));
+    let installed = Installed::begin();
     release("install", &[], "info").ok();
     assert_eq!(bundle(), Value::Null, "the chart leaves the CA to the controller");
     // No certificates: the API server looks at their form alone.
@@ -92,7 +104,7 @@ fn an_upgrade_leaves_the_ca_that_the_controller_filled_in_and_does_not_conflict_
 /// As docs/helm.md says: the objects of the script become those of a release, and stay in use.
 #[test]
 fn helm_takes_over_what_the_script_has_installed() {
-    let installed = Installed(Namespace::new(NAMESPACE));
+    let installed = Installed::begin();
     let settings = [
         ("REGISTRY", "registry.example"),
         ("NAMESPACE", NAMESPACE),
