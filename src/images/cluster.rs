@@ -61,6 +61,10 @@ impl Cluster {
             if let Err(error) = ended {
                 let group = version.split_once('/').map(|(group, _)| format!(".{group}")).unwrap_or_default();
                 problems.push(format!("{resource}{group} cannot be listed: {}", said(&error)));
+                // Who does not answer is not asked six more times.
+                if !matches!(error, kube::Error::Api(_)) {
+                    break;
+                }
             }
         }
         (inventory, problems)

@@ -14,12 +14,21 @@ use crate::register::kubeconfig_of;
 use crate::space::{Space, pod, unique};
 use crate::webhook::program;
 
-/// What docs/images.md says that it takes.
+/// What is listed, by API group.
 const RESOURCES: [(&str, &[&str]); 3] = [
     ("", &["pods"]),
     ("apps", &["daemonsets", "deployments", "replicasets", "statefulsets"]),
     ("batch", &["cronjobs", "jobs"]),
 ];
+
+/// The role that docs/images.md shows, by another name.
+fn documented(name: &str) -> String {
+    let document = include_str!("../../docs/images.md");
+    let role =
+        document.split_once("```yaml\n").and_then(|(_, rest)| rest.split_once("```")).expect("a role").0;
+    assert!(role.contains("kind: ClusterRole") && role.contains("name: pullgate-images"), "{role}");
+    role.replace("pullgate-images", name)
+}
 
 /// An account that may list, and its kubeconfig; its rights are gone when dropped.
 struct Reader {
@@ -31,19 +40,12 @@ struct Reader {
 impl Reader {
     fn new(space: &Space) -> Self {
         let role = unique("e2e-images");
-        let rules: Vec<_> = RESOURCES
-            .iter()
-            .map(
-                |(group, resources)| json!({"apiGroups": [group], "resources": resources, "verbs": ["list"]}),
-            )
-            .collect();
-        let rights = json!({"apiVersion": "v1", "kind": "List", "items": [
-            {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", "metadata": {"name": role}, "rules": rules},
-            {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding", "metadata": {"name": role},
-             "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": role},
-             "subjects": [{"kind": "ServiceAccount", "name": "default", "namespace": space.name}]},
-        ]});
-        kubectl("create -f -").input(&rights).ok();
+        kubectl("create -f -").input_text(documented(&role)).ok();
+        kubectl(&format!(
+            "create clusterrolebinding {role} --clusterrole={role} --serviceaccount={}:default",
+            space.name
+        ))
+        .ok();
         let folder = tempfile::tempdir().expect("a scratch folder");
         let kubeconfig = kubeconfig_of("default", &space.name, folder.path());
         Self { role, kubeconfig, _folder: folder }

@@ -120,6 +120,16 @@ fn the_table_has_a_line_for_each_image_and_names_the_first_users() {
 }
 
 #[test]
+fn the_document_shows_what_is_printed() {
+    let document = include_str!("../../../docs/images.md");
+    let shown = document.split_once("    $ pullgate images examples/workloads\n").unwrap().1;
+    let shown = shown.split_once("\n## ").unwrap().0;
+    let shown: Vec<_> = shown.trim_end().lines().map(|line| line.trim_start_matches("    ")).collect();
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/workloads");
+    assert_eq!(fine(&[MAP], &[folder], "").lines().collect::<Vec<_>>(), shown);
+}
+
+#[test]
 fn text_of_manifests_reaches_no_terminal_as_it_is() {
     let table = fine(&[MAP], &[], &pod(&["evil\u{1b}[2J:1"]));
     assert!(table.contains("evil\\u{1b}[2J:1") && !table.contains('\u{1b}'), "{table}");
