@@ -36,13 +36,15 @@ impl Inventory {
         implied: Option<(&str, &str)>,
         document: &mut Value,
     ) -> Result<(), String> {
-        each_part(document, namespace, implied, &mut |found| match found.kind {
+        each_part(document, namespace, implied, &mut |found| {
             // Of a Deployment's old revisions nothing is in use but what its Pods say.
-            "Pod" if !(found.title.starts_with("ReplicaSet ") && found.owner.is_some()) => {
-                self.objects += 1;
-                self.pod(policy, &found)
+            let is_revision = found.title.starts_with("ReplicaSet ") && found.owner.is_some();
+            let phase = found.value.pointer("/status/phase").and_then(Value::as_str);
+            if found.kind != "Pod" || is_revision || matches!(phase, Some("Succeeded" | "Failed")) {
+                return Ok(());
             }
-            _ => Ok(()),
+            self.objects += 1;
+            self.pod(policy, &found)
         })
     }
 

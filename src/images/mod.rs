@@ -75,6 +75,9 @@ async fn rows(
     policy: &Policy,
     streams: &mut Streams<'_>,
 ) -> Result<(Vec<Row>, Vec<String>), String> {
+    if options.destination.is_some() && options.output != Output::Skopeo {
+        return Err("--destination is for --output skopeo: other lists name the whole target".to_owned());
+    }
     let check = options.check.check_registry;
     // What is wrong with these is not for the end of a long list.
     let wire = if check { Some(Wire::new(options.check.registry_ca.as_deref())?) } else { None };
@@ -89,9 +92,12 @@ async fn rows(
         None => manifests(options, policy, streams),
     };
     if inventory.objects == 0 && problems.is_empty() {
-        problems.push(String::from(
-            "no Pod or workload found: give files or folders of manifests, standard input, or --cluster",
-        ));
+        let nothing = match (&cluster, &options.namespace) {
+            (None, _) => ": give files or folders of manifests, standard input, or --cluster".to_owned(),
+            (Some(_), None) => " in the cluster".to_owned(),
+            (Some(_), Some(namespace)) => format!(" in the namespace {namespace}"),
+        };
+        problems.push(format!("no Pod or workload found{nothing}"));
     }
     if let Some(cluster) = cluster.as_ref().filter(|_| check) {
         for problem in cluster.logins(&inventory.secrets, &mut logins).await {

@@ -169,7 +169,12 @@ fn everything_in_use_is_listed_with_no_more_than_the_right_to_list() {
         "docker.io=registry.example/hub",
         &["--namespace", "kube-node-lease"],
     );
-    assert!(other.images.is_empty() && other.said.contains("no Pod or workload found"), "{}", other.said);
+    assert!(
+        other.images.is_empty()
+            && other.said.contains("no Pod or workload found in the namespace kube-node-lease"),
+        "{}",
+        other.said
+    );
 }
 
 #[test]

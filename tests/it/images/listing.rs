@@ -108,6 +108,16 @@ fn a_workload_and_its_pods_are_one_user_and_old_revisions_none() {
 }
 
 #[test]
+fn a_pod_that_has_run_to_its_end_uses_nothing() {
+    let mut ended: Value = serde_json::from_str(&pod(&["old:1"])).unwrap();
+    ended["status"] = json!({"phase": "Succeeded"});
+    let mut running: Value = serde_json::from_str(&pod(&["nginx:1"])).unwrap();
+    running["status"] = json!({"phase": "Running"});
+    let listed = listed(&[MAP], &format!("{ended}\n{running}"));
+    assert_eq!(columns(&listed, &["/image"]), [["nginx:1"]]);
+}
+
+#[test]
 fn the_table_has_a_line_for_each_image_and_names_the_first_users() {
     let many: Vec<_> = (0..5).map(|i| pod(&["nginx:1"]).replace("\"p\"", &format!("\"p{i}\""))).collect();
     assert_eq!(

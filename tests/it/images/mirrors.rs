@@ -81,6 +81,11 @@ fn skopeo_gets_a_list_for_each_destination() {
         "{}",
         other.errors
     );
+    let pairs = images(&[MAP], &["--output", "pairs", "--destination", "x"], &mixed());
+    assert_eq!(
+        (pairs.status, pairs.errors.as_str()),
+        (2, "error: --destination is for --output skopeo: other lists name the whole target\n")
+    );
     assert_eq!(read(&fine(&[MAP], &["--output", "skopeo"], &pod(&["quay.io/a:1"]))).len(), 1);
     assert_eq!(read(&fine(&[], &["--output", "skopeo"], &mixed())).remove(0).value.unwrap(), json!({}));
 }
