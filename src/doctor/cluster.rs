@@ -16,6 +16,7 @@ use super::seen::{Copies, Distribution, Seen, list, text};
 use crate::api_server::{pages, said};
 use crate::certs::read;
 use crate::config::load_policy;
+use crate::config::read::dns_subdomain;
 use crate::controller::credentials::{Digest, KEY};
 use crate::controller::flags::Flags;
 use crate::controller::settings::Settings;
@@ -92,7 +93,8 @@ impl Cluster {
             file.as_deref().and_then(|file| file.rsplit('/').next()).unwrap_or("webhook-server-tls.crt");
         let webhook = self.seen.webhook.clone().unwrap_or_default();
         let volumes = list(&webhook, "/spec/template/spec/volumes").iter();
-        let secret = volumes.map(|volume| text(volume, "/secret/secretName")).find(|name| !name.is_empty());
+        let secret =
+            volumes.map(|volume| text(volume, "/secret/secretName")).find(|name| dns_subdomain(name).is_ok());
         let secret = secret.unwrap_or("pullgate-tls");
         let Some(secret) = self.one("secret pullgate-tls", &format!("{own}/secrets/{secret}")).await else {
             return;

@@ -105,6 +105,17 @@ impl Report {
     }
 }
 
+/// A word of a command. Most names in a cluster cannot hold anything that a shell understands; owners of Pods, images and
+/// annotations can, and whoever wrote them does not decide what the reader of a finding runs.
+#[must_use]
+pub(super) fn word(text: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-/:@=,+".contains(&byte);
+    if !text.is_empty() && text.bytes().all(plain) && !text.starts_with('-') {
+        return text.to_owned();
+    }
+    format!("'{}'", text.replace('\'', r"'\''"))
+}
+
 /// Objects may be named and labelled by anybody; nothing of that reaches a terminal as a control character.
 fn plain(text: &str) -> String {
     text.chars().map(|char| if char.is_control() { '?' } else { char }).collect()
@@ -113,6 +124,20 @@ fn plain(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_others_wrote_is_one_word_for_a_shell() {
+        for (text, expected) in [
+            ("web-1.a", "web-1.a"),
+            ("r.example:5000/a@sha256:0", "r.example:5000/a@sha256:0"),
+            ("", "''"),
+            ("-x", "'-x'"),
+            ("x; rm -rf /", "'x; rm -rf /'"),
+            ("it's $(x)", r"'it'\''s $(x)'"),
+        ] {
+            assert_eq!(word(text), expected);
+        }
+    }
 
     #[test]
     fn a_finding_is_a_line_whatever_is_in_it() {

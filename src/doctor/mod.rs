@@ -21,13 +21,14 @@ use self::cluster::Cluster;
 use self::finding::{Report, Severity};
 use self::seen::Seen;
 use crate::api_server::{ClientError, as_kubectl, no_client};
+use crate::config::read::dns_label;
 use crate::terminal::{Color, shows_colours};
 
 /// What `pullgate doctor` is told.
 #[derive(Debug, Args)]
 pub struct Options {
     /// Namespace that pullgate is installed in
-    #[arg(long, short, value_name = "NAME", default_value = "pullgate")]
+    #[arg(long, short, value_name = "NAME", default_value = "pullgate", value_parser = namespace)]
     namespace: String,
     /// How to reach the API server [default: as kubectl does]
     #[arg(long, value_name = "PATH")]
@@ -44,6 +45,11 @@ pub struct Options {
     /// Colours in text; auto: on a terminal, unless `NO_COLOR` is set
     #[arg(long, value_name = "WHEN", value_enum, default_value_t)]
     color: Color,
+}
+
+/// It becomes part of an address, where anything else would ask for something else.
+fn namespace(text: &str) -> Result<String, &'static str> {
+    dns_label(text).map(|()| text.to_owned())
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

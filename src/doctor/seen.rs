@@ -6,6 +6,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 
+use super::finding::word;
 use crate::certs::{Certificate, read};
 use crate::controller::credentials::Digest;
 use crate::names::Names;
@@ -118,6 +119,7 @@ impl Seen {
             return "kubectl apply -f generated/".to_owned();
         }
         let namespace = &self.namespace;
+        let release = word(release);
         format!("helm upgrade {release} deployment/helm/pullgate --namespace {namespace} --reuse-values")
     }
 

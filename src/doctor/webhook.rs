@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::finding::{Report, Severity};
+use super::finding::{Report, Severity, word};
 use super::seen::{Seen, is_for, list, name, selects, text, trusted};
 use crate::certs::{Certificate, trusts};
 
@@ -231,8 +231,9 @@ pub(super) fn versions(seen: &Seen, report: &mut Report) {
     {
         let problem = format!("the webhook runs {webhook} and the controller {controller}");
         let mend = format!(
-            "kubectl --namespace {} set image deployment/pullgate-controller controller={webhook}",
-            seen.namespace
+            "kubectl --namespace {} set image deployment/pullgate-controller controller={}",
+            seen.namespace,
+            word(&webhook)
         );
         report.add("versions", Severity::Warning, problem, mend);
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::finding::{Report, Severity};
+use super::finding::{Report, Severity, word};
 use super::seen::{Seen, list, selects, text};
 use crate::image::{Decision, Kept, RegistryRules};
 use crate::object::MIRROR_ANNOTATION;
@@ -191,7 +191,8 @@ fn workload(pod: &Value) -> (String, String) {
     let title = format!("{kind} {namespace}/{name}");
     let mend = match kind {
         "Deployment" | "StatefulSet" | "DaemonSet" => {
-            format!("kubectl --namespace {namespace} rollout restart {}/{name}", kind.to_lowercase())
+            let workload = word(&format!("{}/{name}", kind.to_lowercase()));
+            format!("kubectl --namespace {namespace} rollout restart {workload}")
         }
         "Pod" => {
             format!("kubectl --namespace {namespace} get pod {name} -o yaml | kubectl replace --force -f -")

