@@ -19,13 +19,17 @@ pub(super) struct Copy {
 
 /// Everything that is rewritten and not known to be at its target, sorted, each once.
 pub(super) fn copies(rows: &[Row]) -> Vec<Copy> {
-    let absent = rows.iter().filter(|row| row.target != Some(Target::Present));
+    moved(rows.iter().filter(|row| row.target != Some(Target::Present)))
+}
+
+/// From where to where rewritten images go, sorted, each once.
+fn moved<'a>(rows: impl Iterator<Item = &'a Row>) -> Vec<Copy> {
     let copy =
         |row: &Row| Some(Copy { source: complete(&row.image)?, target: complete(row.result.as_deref()?)? });
-    let mut copies: Vec<_> = absent.filter_map(copy).collect();
-    copies.sort();
-    copies.dedup();
-    copies
+    let mut moved: Vec<_> = rows.filter_map(copy).collect();
+    moved.sort();
+    moved.dedup();
+    moved
 }
 
 /// The reference that a registry is asked for. A digest says which image, and a tag beside it nothing more: to a
@@ -47,10 +51,12 @@ pub(super) fn split(complete: &str) -> Option<(&str, &str, &str)> {
     Some((host, path, version))
 }
 
-/// Targets that several images would have, which cannot all be there: a warning for each.
-pub(super) fn collisions(copies: &[Copy]) -> Vec<String> {
+/// Targets that several images would have, which cannot all be there: a warning for each. Also where something is at
+/// the target already, since that is one of them at best.
+pub(super) fn collisions(rows: &[Row]) -> Vec<String> {
+    let moved = moved(rows.iter());
     let mut sources: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
-    for Copy { source, target } in copies.iter().filter(|copy| !copy.target.contains('@')) {
+    for Copy { source, target } in moved.iter().filter(|copy| !copy.target.contains('@')) {
         sources.entry(target).or_default().push(source);
     }
     let collide = sources.into_iter().filter(|(_, sources)| sources.len() > 1);

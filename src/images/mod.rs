@@ -153,7 +153,7 @@ fn report(
         return Ok(false);
     }
     let copies = copies::copies(rows);
-    for collision in copies::collisions(&copies) {
+    for collision in copies::collisions(rows) {
         writeln!(streams.errors, "warning: {collision}")?;
     }
     let text = match options.output {

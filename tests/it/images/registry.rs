@@ -215,6 +215,19 @@ fn another_host_gets_no_credentials_by_a_redirect() {
 }
 
 #[test]
+fn two_images_of_one_name_are_told_also_when_something_is_there() {
+    let server = Server::new(|_, _| answer("200 OK", "", ""));
+    let outcome = images(
+        &[("REGISTRY", &server.host)],
+        &["--check-registry", "--plain-http", &server.host, "--output", "pairs"],
+        &pod(&["quay.io/a/x:1", "ghcr.io/a/x:1"]),
+    );
+    assert_eq!((outcome.status, outcome.output.as_str()), (0, ""));
+    let told = format!("ghcr.io/a/x:1 and quay.io/a/x:1 all become {}/a/x:1", server.host);
+    assert!(outcome.errors.contains(&told), "{outcome:?}");
+}
+
+#[test]
 fn a_registry_without_head_is_asked_with_get() {
     let server = Server::new(|_, Asked { line, .. }| {
         if line.starts_with("HEAD") {
