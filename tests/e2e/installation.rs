@@ -88,7 +88,7 @@ impl<'a> Installation<'a> {
         installation
     }
 
-    fn stored(&self, what: &str) -> Value {
+    pub(crate) fn stored(&self, what: &str) -> Value {
         kubectl(&format!("get {what} -o json --namespace={}", self.generated.namespace)).json()
     }
 
@@ -115,10 +115,14 @@ impl<'a> Installation<'a> {
         let mut settings: Vec<(String, String)> =
             environment.map(|variable| (text(&variable["name"]), text(&variable["value"]))).collect();
         // There is no container that the Secret could be mounted in at its usual place.
-        for (variable, file) in
+        for (variable, usual) in
             [("TLS_CERT_FILE", "webhook-server-tls.crt"), ("TLS_KEY_FILE", "webhook-server-tls.key")]
         {
-            settings.push((variable.to_owned(), folder.join(file).display().to_string()));
+            let stored = settings.iter().find(|(name, _)| name == variable);
+            let file = stored.and_then(|(_, path)| path.strip_prefix("/run/secrets/tls/")).unwrap_or(usual);
+            let path = folder.join(file).display().to_string();
+            settings.retain(|(name, _)| name != variable);
+            settings.push((variable.to_owned(), path));
         }
         let settings: Vec<_> = settings.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect();
         let port = |name: &str| {
@@ -152,7 +156,7 @@ impl<'a> Installation<'a> {
     }
 
     #[track_caller]
-    fn wait_until_called(&self) {
+    pub(crate) fn wait_until_called(&self) {
         until("a Pod that is changed", || {
             (images(&self.space.probe()?) == [("app", "registry.example/nginx")]).then_some(())
         });
@@ -163,6 +167,12 @@ impl<'a> Installation<'a> {
     pub(crate) fn apply_again(&self, settings: &[(&str, &str)], options: &[&str]) {
         self.generated.again(settings, options);
         kubectl("apply -f").word(&self.generated.path("")).ok();
+        self.bring();
+    }
+
+    /// Brings the webhook the Secret as it is now.
+    #[track_caller]
+    pub(crate) fn bring(&self) {
         self.mount(&self.stored("deployment/pullgate")["spec"]["template"]["spec"]);
     }
 

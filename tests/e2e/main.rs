@@ -9,6 +9,7 @@
 
 #![allow(clippy::expect_used, clippy::panic, reason = "a failed expectation is a test's result")]
 
+mod cert_manager;
 mod certificates;
 mod claims;
 mod controller;
