@@ -35,7 +35,7 @@ impl Network {
             };
             panic!(
                 "not run: `ip {line}`: {problem}A network namespace is needed: Linux, root and iproute2. \
-                 Without them leave this test out by name: cargo test … -- --skip installed::the_generated"
+                 Without them leave such tests out by name: cargo test … -- --skip ::the_generated"
             );
         }
         network
