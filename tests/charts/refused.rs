@@ -17,6 +17,13 @@ fn complete(mut values: Value) -> Value {
     values
 }
 
+#[track_caller]
+fn is_refused(values: &Value, said: &str) {
+    let ran = rendered("pullgate", &complete(values.clone()));
+    assert!(!ran.succeeded, "{values} is accepted, but should be refused with: {said}");
+    assert!(ran.err.contains(said), "{values} is refused, but without {said:?}: {}", ran.err);
+}
+
 #[test]
 fn values_that_cannot_be_used_are_refused_with_what_is_accepted() {
     for (values, said) in [
@@ -78,12 +85,41 @@ fn values_that_cannot_be_used_are_refused_with_what_is_accepted() {
             json!({"settings": {"CONFIG_TARGET_IMAGE_PULL_SECRET_NAME": "a'b"}}),
             "expected the name of a Secret",
         ),
-        // Together.
+    ] {
+        is_refused(&values, said);
+    }
+}
+
+#[test]
+fn values_that_contradict_each_other_are_refused() {
+    for (values, said) in [
         (json!({"image": {"tag": "1"}}), "image.repository is not set: name the image of pullgate"),
         (
             json!({"settings": {"PORT": 8080}}),
             "settings.PORT and settings.HEALTH_PORT are both 8080: they must differ",
         ),
+        (
+            json!({"image": {"repository": "registry.example:5000/infra/pullgate:2"}}),
+            r#"image.repository="registry.example:5000/infra/pullgate:2": expected registry and path"#,
+        ),
+        (
+            json!({"commonLabels": {"app.kubernetes.io/version": "2"}}),
+            "commonLabels: the chart itself sets app.kubernetes.io/version",
+        ),
+        (
+            json!({"webhook": {"podLabels": {"app.kubernetes.io/component": "other"}}}),
+            "webhook.podLabels: the chart itself sets app.kubernetes.io/component",
+        ),
+        (
+            json!({"controller": {"podLabels": {"helm.sh/chart": "other"}}}),
+            "controller.podLabels: the chart itself sets helm.sh/chart",
+        ),
+        (
+            json!({"monitoring": {"serviceMonitor": {"enabled": true}, "podMonitor": {"enabled": true}}}),
+            "would count everything twice",
+        ),
+        (json!({"webhook": null}), "missing property 'webhook'"),
+        (json!({"webhook": {"autoscaling": null}}), "missing property 'autoscaling'"),
         (json!({"webhook": {"enabled": false}}), "expected one of them to be true"),
         (json!({"certificates": {"mode": "existing"}}), "certificates.existing.secretName is not set"),
         (
@@ -107,9 +143,7 @@ fn values_that_cannot_be_used_are_refused_with_what_is_accepted() {
             r#"controller.settings.CONFIG_SECRETNAME="b": settings.CONFIG_TARGET_IMAGE_PULL_SECRET_NAME="a" is the same setting"#,
         ),
     ] {
-        let ran = rendered("pullgate", &complete(values.clone()));
-        assert!(!ran.succeeded, "{values} is accepted, but should be refused with: {said}");
-        assert!(ran.err.contains(said), "{values} is refused, but without {said:?}: {}", ran.err);
+        is_refused(&values, said);
     }
     let ran = rendered("kube-system", &complete(json!({})));
     assert!(ran.err.contains("expected one for pullgate alone"), "{}", ran.err);

@@ -109,7 +109,7 @@ fn the_api_server_takes_the_chart_with_any_values() {
     });
     let monitoring = json!({
         "labels": {"release": "prometheus"}, "interval": "15s",
-        "serviceMonitor": {"enabled": true}, "podMonitor": {"enabled": true},
+        "serviceMonitor": {"enabled": true},
         "prometheusRule": {"enabled": true},
         "dashboard": {"enabled": true, "annotations": {"grafana_folder": "Cluster"}},
     });
@@ -117,6 +117,10 @@ fn the_api_server_takes_the_chart_with_any_values() {
         ("defaults", json!({})),
         ("everything", everything),
         ("monitoring", json!({"monitoring": monitoring, "controller": {"enabled": true}})),
+        (
+            "pod monitors",
+            json!({"monitoring": {"podMonitor": {"enabled": true}}, "controller": {"enabled": true}}),
+        ),
         (
             "cert-manager",
             json!({"certificates": {"mode": "certManager", "validity": "2160h", "overlap": "720h"}}),

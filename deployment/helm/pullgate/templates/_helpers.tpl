@@ -35,7 +35,7 @@ metadata:
     {{- with .labels }}
     {{- toYaml . | nindent 4 }}
     {{- end }}
-  {{- with merge (dict) (.annotations | default dict) .root.Values.commonAnnotations }}
+  {{- with merge (dict) (.annotations | default dict) (.root.Values.commonAnnotations | default dict) }}
   annotations:
     {{- toYaml . | nindent 4 }}
   {{- end }}
@@ -44,7 +44,7 @@ metadata:
 {{- define "pullgate.image" -}}
 {{- $repository := required "image.repository is not set: name the image of pullgate, for example --set image.repository=registry.example/infra/pullgate" .Values.image.repository -}}
 {{- /* `--set image.tag=20261122` is a number, which would be written with an exponent. */ -}}
-{{- $tag := .Values.image.tag | default .Chart.AppVersion -}}
+{{- $tag := ternary .Chart.AppVersion .Values.image.tag (kindIs "invalid" .Values.image.tag) -}}
 {{- if not (kindIs "string" $tag) }}{{ $tag = int64 $tag | toString }}{{ end -}}
 {{- if .Values.image.digest }}{{ $repository }}@{{ .Values.image.digest }}{{ else }}{{ $repository }}:{{ $tag }}{{ end }}
 {{- end }}

@@ -105,6 +105,12 @@
 {{/* What the values may not be together. */}}
 {{- define "pullgate.check" -}}
 {{- $settings := include "pullgate.settings" . | fromJson -}}
+{{- if contains ":" (.Values.image.repository | default "" | splitList "/" | last) }}{{ fail (printf "image.repository=%q: expected registry and path; a tag goes into image.tag" .Values.image.repository) }}{{ end -}}
+{{- $own := list "name" "component" "part-of" "instance" "version" "managed-by" -}}
+{{- range $path, $labels := dict "commonLabels" .Values.commonLabels "webhook.podLabels" .Values.webhook.podLabels "controller.podLabels" .Values.controller.podLabels "monitoring.labels" .Values.monitoring.labels -}}
+{{- range $label, $_ := $labels }}{{ if or (eq $label "helm.sh/chart") (and (hasPrefix "app.kubernetes.io/" $label) (has (trimPrefix "app.kubernetes.io/" $label) $own)) }}{{ fail (printf "%s: the chart itself sets %s; expected other labels" $path $label) }}{{ end }}{{ end -}}
+{{- end -}}
+{{- with .Values.monitoring }}{{ if and .serviceMonitor.enabled .podMonitor.enabled }}{{ fail "monitoring.serviceMonitor.enabled and monitoring.podMonitor.enabled are both true: Prometheus would count everything twice; expected one of them" }}{{ end }}{{ end -}}
 {{- if has .Release.Namespace (list "default" "kube-system" "kube-public" "kube-node-lease") }}{{ fail (printf "the namespace %q: expected one for pullgate alone, since no Pod of that namespace is changed; for example --namespace pullgate --create-namespace" .Release.Namespace) }}{{ end -}}
 {{- if not (or .Values.webhook.enabled .Values.controller.enabled) }}{{ fail "webhook.enabled and controller.enabled are false: nothing is left; expected one of them to be true" }}{{ end -}}
 {{- if eq $settings.port $settings.healthPort }}{{ fail (printf "settings.PORT and settings.HEALTH_PORT are both %s: they must differ" $settings.port) }}{{ end -}}
