@@ -12,6 +12,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
 use rustls::sign::CertifiedKey;
 use x509_parser::parse_x509_certificate;
+use x509_parser::x509::X509Version;
 
 /// A certificate, and when it is valid (seconds since 1970).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,6 +32,12 @@ impl Certificate {
         self.not_after <= now
     }
 
+    /// Whether it is valid now.
+    #[must_use]
+    pub fn is_valid(&self, now: i64) -> bool {
+        self.not_before <= now && !self.is_over(now)
+    }
+
     /// When it should have been replaced: after two thirds of its time.
     #[must_use]
     pub fn due(&self) -> i64 {
@@ -43,6 +50,15 @@ impl Certificate {
         // An eleventh of the whole is a tenth of what is without it.
         let before = (self.not_after.saturating_sub(self.not_before) / 11).min(3600);
         self.not_before.saturating_add(before)
+    }
+
+    /// Whether it says that it may sign others. What it signs without saying so is accepted by nobody.
+    #[must_use]
+    pub fn may_sign(&self) -> bool {
+        let Ok((_, parsed)) = parse_x509_certificate(&self.der) else { return false };
+        // The first version could not say.
+        let is_authority = parsed.is_ca() || parsed.version == X509Version::V1;
+        is_authority && parsed.key_usage().is_ok_and(|usage| usage.is_none_or(|it| it.value.key_cert_sign()))
     }
 
     /// Whether this is its key, in PEM.
@@ -93,15 +109,20 @@ pub fn trusts(
     now: i64,
 ) -> Result<(), String> {
     let mut roots = RootCertStore::empty();
-    // One that can be no authority is none.
-    roots.add_parsable_certificates(authorities.iter().map(|authority| authority.der.clone()));
-    let (own, others) = chain.split_first().ok_or("there is no certificate")?;
-    let own = ParsedCertificate::try_from(&own.der).map_err(|error| error.to_string())?;
+    // The library takes an authority's word for good; Go, which the API server is written in, does not.
+    let signers = authorities.iter().filter(|authority| authority.may_sign() && authority.is_valid(now));
+    roots.add_parsable_certificates(signers.map(|authority| authority.der.clone()));
+    let (first, others) = chain.split_first().ok_or("there is no certificate")?;
+    let own = ParsedCertificate::try_from(&first.der).map_err(|error| error.to_string())?;
     let others: Vec<_> = others.iter().map(|other| other.der.clone()).collect();
     let time = UnixTime::since_unix_epoch(std::time::Duration::from_secs(now.try_into().unwrap_or_default()));
     let algorithms = ring::default_provider().signature_verification_algorithms;
-    verify_server_cert_signed_by_trust_anchor(&own, &roots, &others, time, algorithms.all)
-        .map_err(|error| error.to_string())?;
+    // As the API server has it: who is trusted by name needs nobody to vouch for it.
+    let is_known = authorities.iter().any(|authority| authority == first);
+    if !(is_known && first.is_valid(now)) {
+        verify_server_cert_signed_by_trust_anchor(&own, &roots, &others, time, algorithms.all)
+            .map_err(|error| error.to_string())?;
+    }
     let name = ServerName::try_from(name).map_err(|error| error.to_string())?;
     verify_server_name(&own, &name).map_err(|error| error.to_string())
 }
@@ -139,6 +160,21 @@ mod tests {
             assert!(trusts(authorities, &chain, name, now).is_err(), "{name} {now}");
         }
         assert!(trusts(&both, &[], &names[0], now).is_err());
+        // One that may sign nothing vouches for itself alone.
+        let forged = Authority { certificate: pair.certificate.clone(), key: pair.key.clone() };
+        let signed = leaf(&forged, &names, at(0), Duration::days(30)).unwrap();
+        assert!(trusts(&chain, &read(signed.certificate.as_bytes()), &names[0], now).is_err());
+        assert!(both[0].may_sign() && !chain[0].may_sign());
+        trusts(&chain, &chain, &names[0], now).unwrap();
+        for (name, now) in [("pullgate.other.svc", now), (&names[0], at(31 * 86_400).unix_timestamp())] {
+            assert!(trusts(&chain, &chain, name, now).is_err(), "{name} {now}");
+        }
+        // An authority, too, has its time.
+        let later = authority("ca", at(86_400), Duration::days(100)).unwrap();
+        let pair = leaf(&later, &names, at(0), Duration::days(30)).unwrap();
+        let (later, chain) = (read(later.certificate.as_bytes()), read(pair.certificate.as_bytes()));
+        trusts(&later, &chain, &names[0], at(86_400).unix_timestamp()).unwrap();
+        assert!(trusts(&later, &chain, &names[0], now).is_err());
         assert_eq!(read(pem_of(&both).as_bytes()), both);
     }
 

@@ -22,7 +22,7 @@ use super::resource::OWNER_UID;
 use super::settings::Task;
 use super::upkeep::{Guarded, Upkeep};
 use super::view::{Seen, of_account, of_secret};
-use super::watches::{Which, complain, each, events, is_forbidden, is_unknown, told};
+use super::watches::{Which, complain, each, events, events_where_allowed, is_forbidden, is_unknown, told};
 
 /// Who is told of namespaces that have to be looked at.
 pub(super) type Touch = mpsc::UnboundedSender<ObjectRef<Watching>>;
@@ -143,11 +143,10 @@ pub(super) fn watch_resources(
     reader: Store<Guarded>,
     writer: reflector::store::Writer<Guarded>,
 ) -> impl Stream<Item = Result<Guarded, watcher::Error>> + Send + use<> {
-    let api = Api::<Guarded>::all(engine.client.clone());
     let (engine, upkeep, mut complaints) = (Arc::clone(engine), Arc::clone(upkeep), Repeats::default());
     let mut said_unknown = Repeats::default();
-    let which = engine.settings.resource_selector.as_deref().map_or(Which::All, Which::Labelled);
-    events(api, which, engine.settings.resync)
+    let (label, resync) = (engine.settings.resource_selector.clone(), engine.settings.resync);
+    events_where_allowed(engine.client.clone(), label, resync)
         .reflect(writer)
         .inspect(move |event| match event {
             Ok(Event::Init) => {}

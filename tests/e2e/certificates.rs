@@ -331,6 +331,76 @@ fn requested(kept: &Kept) -> Option<Value> {
     all["items"].as_array()?.iter().find(ours).cloned()
 }
 
+/// What is written is undone at once, each time: it is written again less and less often, and again when that ends.
+#[test]
+fn who_undoes_what_is_written_is_not_raced() {
+    let kept = Kept::new(&[("CERTIFICATES", "self-managed")]);
+    until("a certificate", || kept.serving());
+    let own = kept.volume.namespace.clone();
+    let undone = format!("undone-{own}");
+    let policy = json!({
+        "apiVersion": "admissionregistration.k8s.io/v1", "kind": "MutatingAdmissionPolicy",
+        "metadata": {"name": undone},
+        "spec": {
+            "failurePolicy": "Fail", "reinvocationPolicy": "Never",
+            "matchConstraints": {
+                "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": own}},
+                "resourceRules": [{
+                    "apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE", "UPDATE"],
+                    "resources": ["secrets"], "resourceNames": ["pullgate-tls"],
+                }],
+            },
+            "matchConditions": [{"name": "content", "expression": "has(object.data)"}],
+            "mutations": [{
+                "patchType": "JSONPatch",
+                "jsonPatch": {"expression": "[JSONPatch{op: 'remove', path: '/data'}]"},
+            }],
+        },
+    });
+    let binding = json!({
+        "apiVersion": "admissionregistration.k8s.io/v1", "kind": "MutatingAdmissionPolicyBinding",
+        "metadata": {"name": undone}, "spec": {"policyName": undone},
+    });
+    kubectl("create -f -")
+        .input(&json!({"apiVersion": "v1", "kind": "List", "items": [policy, binding]}))
+        .ok();
+    let policy = Removed(undone);
+    // Until the API server has noticed, it heals.
+    until("no certificate", || {
+        kubectl(&format!("delete secret --ignore-not-found --namespace={own} pullgate-tls")).ok();
+        sleep(Duration::from_secs(1));
+        kept.secret("pullgate-tls").filter(|secret| secret["data"].is_null())
+    });
+    let issued = || kept.controller.log().matches("certificate issued").count();
+    until("what is wrong", || kept.controller.log().contains("is not what is stored").then_some(()));
+    let before = issued();
+    sleep(Duration::from_secs(10));
+    let more = issued() - before;
+    assert!((1..=4).contains(&more), "{more} in 10 s");
+    assert_eq!(kept.controller.count("pullgate_controller_certificates_in_order", &[]), 0);
+    drop(policy);
+    at_last("a certificate", || kept.serving());
+}
+
+/// A policy and its binding; gone when dropped.
+struct Removed(String);
+
+impl Drop for Removed {
+    fn drop(&mut self) {
+        for kind in ["mutatingadmissionpolicybinding", "mutatingadmissionpolicy"] {
+            kubectl("delete --ignore-not-found").word(kind).word(&self.0).run();
+        }
+    }
+}
+
+/// Its name, if it is none of these.
+fn requested_besides(kept: &Kept, known: &[&str]) -> Option<String> {
+    let all = kubectl("get csr -o json").json();
+    let prefix = format!("pullgate-{}-", kept.volume.namespace);
+    let mut names = all["items"].as_array()?.iter().filter_map(|it| it["metadata"]["name"].as_str());
+    names.find(|it| it.starts_with(&prefix) && !known.contains(it)).map(str::to_owned)
+}
+
 #[test]
 fn a_signer_is_asked_and_what_it_signs_is_served_when_somebody_has_approved() {
     let signer = Signer::new();
@@ -377,14 +447,13 @@ fn a_signer_is_asked_and_what_it_signs_is_served_when_somebody_has_approved() {
     // The next one is for another key.
     let served = kept.serving().expect("a certificate");
     kept.delete("pullgate-tls");
-    let next = until("another request", || {
-        let all = kubectl("get csr -o json").json();
-        let prefix = format!("pullgate-{}-", kept.volume.namespace);
-        let mut names = all["items"].as_array()?.iter().filter_map(|it| it["metadata"]["name"].as_str());
-        names.find(|it| it.starts_with(&prefix) && *it != name).map(str::to_owned)
-    });
-    kubectl("certificate approve").word(&next).ok();
-    signer.sign(&kubectl("get csr -o json").word(&next).json());
+    let next = until("another request", || requested_besides(&kept, &[&name]));
+    // Somebody spoils the key that it is for: there is one more.
+    let spoil = format!("patch secret pullgate-ca --namespace={} --type=merge", kept.volume.namespace);
+    kubectl(&spoil).word(r#"--patch={"data":{"requested.key":"bm8ga2V5"}}"#).ok();
+    let last = until("a request for another key", || requested_besides(&kept, &[&name, &next]));
+    kubectl("certificate approve").word(&last).ok();
+    signer.sign(&kubectl("get csr -o json").word(&last).json());
     until("another certificate", || kept.serving().filter(|other| *other != served));
-    kubectl("delete csr --ignore-not-found").word(&name).word(&next).ok();
+    kubectl("delete csr --ignore-not-found").word(&name).word(&next).word(&last).ok();
 }

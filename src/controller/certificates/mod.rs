@@ -91,6 +91,7 @@ impl Keeper {
         let (mut failing, mut conflicts) = (BACKOFF.0, 0);
         let mut complaints = Repeats::default();
         loop {
+            let mut pause = PAUSE;
             let wait = if self.leadership.holds() {
                 match self.pass().await {
                     Ok(wait) => {
@@ -108,8 +109,9 @@ impl Keeper {
                         if complaints.is_news(&message) {
                             warn!(problem = message.as_str(); "the webhook's certificate cannot be looked after");
                         }
-                        failing = (failing * 2).min(BACKOFF.1);
-                        failing
+                        // Not sooner for a change: it may be what was written here.
+                        (pause, failing) = (failing, (failing * 2).min(BACKOFF.1));
+                        Duration::ZERO
                     }
                 }
             } else {
@@ -120,7 +122,7 @@ impl Keeper {
                 _ = changes.next() => {}
                 () = sleep(wait) => {}
             }
-            sleep(PAUSE).await;
+            sleep(pause).await;
             while changes.next().now_or_never().is_some() {}
         }
     }
@@ -150,6 +152,7 @@ impl Keeper {
 
     /// Does what there is to do, and returns how long there is nothing.
     async fn pass(&self) -> Result<Duration, Problem> {
+        let mut has_served = false;
         for _ in 0..STEPS {
             let now = Timestamp::now().as_second();
             let (seen, key) = self.look().await?;
@@ -159,7 +162,13 @@ impl Keeper {
                     let wait = u64::try_from(until.saturating_sub(now)).unwrap_or_default();
                     return Ok(Duration::from_secs(wait).clamp(PAUSE, RESYNC));
                 }
+                Plan::Do(Step::Serve) if has_served => {
+                    return Err(failed(
+                        "the certificate that was issued is not what is stored, or not for the names that are wanted: see who else writes the Secrets",
+                    ));
+                }
                 Plan::Do(Step::Serve) => {
+                    has_served = true;
                     if let Some(wait) = self.serve(&seen, key).await? {
                         return Ok(wait);
                     }
@@ -177,9 +186,11 @@ impl Keeper {
         let mut key = requested_key;
         let issuers = match &self.settings.issuer {
             Issuer::Own(_) => {
-                let own = remembered
-                    .first()
-                    .filter(|first| authority_key.as_ref().is_some_and(|key| first.has_key(key.as_bytes())));
+                let is_ours = |first: &&Certificate| {
+                    let key = authority_key.as_ref();
+                    first.may_sign() && key.is_some_and(|key| first.has_key(key.as_bytes()))
+                };
+                let own = remembered.first().filter(is_ours);
                 key = authority_key;
                 own.cloned().into_iter().collect()
             }

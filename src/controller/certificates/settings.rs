@@ -122,9 +122,12 @@ pub(in crate::controller) fn read(values: &Values, read: &mut Reader) -> Option<
     Some(Settings { issuer, namespace, service, names, secret, ca_secret, configuration, validity, overlap })
 }
 
-/// What a server may be called by.
+/// What a server may be called by. A dot at the end is for resolvers: no certificate has it.
 fn host(name: &str) -> Result<(), &'static str> {
-    ServerName::try_from(name).map(drop).map_err(|_| "is neither a DNS name nor an address")
+    match ServerName::try_from(name) {
+        Ok(_) if !name.ends_with('.') => Ok(()),
+        _ => Err("is neither a DNS name (without a dot at its end) nor an address"),
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]

@@ -44,7 +44,8 @@ impl Request<'_> {
         Seen { issuers, serving, .. }: &Seen,
         asked_for: Option<Zeroizing<String>>,
     ) -> Result<Option<(String, Zeroizing<String>)>, Problem> {
-        let key = if let Some(key) = asked_for {
+        // What somebody spoilt is none.
+        let key = if let Some(key) = asked_for.filter(|key| public_half(key).is_ok()) {
             key
         } else {
             let key = key().map_err(|error| unmade(&error))?;

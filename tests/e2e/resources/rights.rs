@@ -302,6 +302,25 @@ fn are_needed(of: &str) {
     }
 }
 
+/// Most installations have none of them, and no rights to them: what is not asked for is not refused.
+#[test]
+fn without_rights_to_resources_nothing_is_refused() {
+    let trial = Trial::new();
+    let mut without = rules();
+    without.as_array_mut().expect("rules").retain(|rule| rule["apiGroups"][0] != "images.banzaicloud.io");
+    let (mut role, controller) = with_rights(&trial.case, &without, "");
+    until("that it has asked", || controller.log().contains("that may be listed").then_some(()));
+    never("a refusal", || {
+        let refused = controller.count("pullgate_controller_api_requests_total", &[r#"code="403""#]);
+        (refused > 0).then_some(refused)
+    });
+    let asked = controller.count("pullgate_controller_api_requests_total", &[r#"verb="post""#]);
+    assert!((1..10).contains(&asked), "it asked {asked} times in seconds");
+    role.rules = rules();
+    role.grant("");
+    until("a copy, once it may", || trial.is_copied().then_some(()));
+}
+
 #[test]
 fn no_right_to_resources_is_spare() {
     are_needed("imagepullsecrets");
