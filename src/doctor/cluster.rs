@@ -12,14 +12,16 @@ use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
 use super::rights;
-use super::seen::{Copies, Distribution, Seen, list, text};
+use super::seen::{Copies, Copy, Distribution, Issuer, Seen, list, text};
 use crate::api_server::{pages, said};
 use crate::certs::read;
 use crate::config::load_policy;
 use crate::config::read::dns_subdomain;
+use crate::controller::certificates::settings as certificates;
 use crate::controller::credentials::{Digest, KEY};
 use crate::controller::flags::Flags;
-use crate::controller::settings::Settings;
+use crate::controller::settings::{Local, Settings};
+use crate::controller::view::{MANAGED_BY, OURS, PREDECESSOR};
 
 const REGISTRATIONS: &str = "/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations";
 
@@ -54,6 +56,10 @@ impl Cluster {
         self.seen.others = others;
         let ours: Vec<_> = ours;
         self.seen.registration = ours.into_iter().next();
+        let injected = "/metadata/annotations/cert-manager.io~1inject-ca-from";
+        if self.seen.registration.as_ref().is_some_and(|it| !text(it, injected).is_empty()) {
+            self.seen.issuer = Issuer::CertManager;
+        }
         self.seen.webhook = self.one("deployments", &format!("{apps}/pullgate")).await;
         self.seen.controller = self.one("deployments", &format!("{apps}/pullgate-controller")).await;
         let slices = format!(
@@ -76,7 +82,14 @@ impl Cluster {
         if let Some(controller) = self.seen.controller.clone() {
             let environment = self.environment(&controller).await;
             match Settings::load(&Flags::default(), environment, false) {
-                Ok(settings) => self.handed_out(settings).await,
+                Ok(settings) => {
+                    match settings.certificates.as_ref().map(|kept| &kept.issuer) {
+                        Some(certificates::Issuer::Own(_)) => self.seen.issuer = Issuer::Controller,
+                        Some(certificates::Issuer::Signer { .. }) => self.seen.issuer = Issuer::Signer,
+                        None => {}
+                    }
+                    self.handed_out(settings).await;
+                }
                 Err(errors) => {
                     self.seen.unreadable.push(("the controller's settings".to_owned(), joined(&errors)));
                 }
@@ -87,10 +100,15 @@ impl Cluster {
 
     /// The serving certificate, wherever the webhook is told to read it.
     async fn certificate(&mut self, own: &str, environment: &[(OsString, OsString)]) {
-        let told = environment.iter().find(|(name, _)| name == "TLS_CERT_FILE");
-        let file = told.map(|(_, value)| value.to_string_lossy().into_owned());
-        let key =
-            file.as_deref().and_then(|file| file.rsplit('/').next()).unwrap_or("webhook-server-tls.crt");
+        let mounted = |variable: &str, usual: &str| {
+            let told = environment.iter().find(|(name, _)| name == variable);
+            let file = told.map(|(_, value)| value.to_string_lossy().into_owned());
+            file.as_deref().and_then(|file| file.rsplit('/').next()).unwrap_or(usual).to_owned()
+        };
+        let (certificate, key) = (
+            mounted("TLS_CERT_FILE", "webhook-server-tls.crt"),
+            mounted("TLS_KEY_FILE", "webhook-server-tls.key"),
+        );
         let webhook = self.seen.webhook.clone().unwrap_or_default();
         let volumes = list(&webhook, "/spec/template/spec/volumes").iter();
         let secret =
@@ -99,14 +117,20 @@ impl Cluster {
         let Some(secret) = self.one("secret pullgate-tls", &format!("{own}/secrets/{secret}")).await else {
             return;
         };
-        let content = secret["data"].get(key).and_then(Value::as_str).unwrap_or_default();
-        self.seen.serving = read(&STANDARD.decode(content).unwrap_or_default());
+        let content = |key: &str| {
+            let text = secret["data"].get(key).and_then(Value::as_str).unwrap_or_default();
+            Zeroizing::new(STANDARD.decode(text).unwrap_or_default())
+        };
+        self.seen.serving = read(&content(&certificate));
+        self.seen.has_another_key = self.seen.serving.first().is_some_and(|own| !own.has_key(&content(&key)));
     }
 
     /// What the controller of these settings hands out, and what has become of it.
     async fn handed_out(&mut self, settings: Settings) {
         let account = format!("system:serviceaccount:{}:pullgate-controller", self.seen.namespace);
-        for right in rights::wanted(&settings, &self.seen.namespace) {
+        // Those that it has told how they stand: there may be another controller for such resources.
+        let follows = self.seen.resources.iter().any(|it| !list(it, "/status/conditions").is_empty());
+        for right in rights::wanted(&settings, &self.seen.namespace, follows) {
             let review = json!({
                 "apiVersion": "authorization.k8s.io/v1", "kind": "SubjectAccessReview",
                 "spec": {
@@ -137,6 +161,8 @@ impl Cluster {
         let distribution = Distribution {
             secret: settings.secret,
             source: settings.source.object,
+            has_others: !matches!(settings.source.local, Local::None),
+            overwrites: settings.overwrite,
             excluded: settings.excluded_namespaces,
             accounts: settings.accounts,
         };
@@ -147,7 +173,12 @@ impl Cluster {
         if self.seen.can_see("secrets") {
             let by_namespace: BTreeMap<_, _> = held
                 .into_iter()
-                .map(|secret| (text(&secret, "/metadata/namespace").to_owned(), digest(secret)))
+                .map(|secret| {
+                    let of = |kind: &str| secret["metadata"][kind].get(MANAGED_BY).and_then(Value::as_str);
+                    let is_ours = of("labels") == Some(OURS) || of("annotations") == Some(PREDECESSOR);
+                    let namespace = text(&secret, "/metadata/namespace").to_owned();
+                    (namespace, Copy { content: digest(secret), is_ours })
+                })
                 .collect();
             self.seen.copies = Some(Copies { source: source.map(digest), by_namespace });
         }

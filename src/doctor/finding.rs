@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use serde::Serialize;
 
-use crate::terminal::{CYAN, PLAIN, RED, YELLOW};
+use crate::terminal::{CYAN, PLAIN, RED, YELLOW, misleads};
 
 /// How bad it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -118,7 +118,7 @@ pub(super) fn word(text: &str) -> String {
 
 /// Objects may be named and labelled by anybody; nothing of that reaches a terminal as a control character.
 fn plain(text: &str) -> String {
-    text.chars().map(|char| if char.is_control() { '?' } else { char }).collect()
+    text.chars().map(|char| if misleads(char) { '?' } else { char }).collect()
 }
 
 #[cfg(test)]

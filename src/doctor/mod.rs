@@ -21,7 +21,7 @@ use self::cluster::Cluster;
 use self::finding::{Report, Severity};
 use self::seen::Seen;
 use crate::api_server::{ClientError, as_kubectl, no_client};
-use crate::config::read::dns_label;
+use crate::config::read::namespace;
 use crate::terminal::{Color, shows_colours};
 
 /// What `pullgate doctor` is told.
@@ -45,11 +45,6 @@ pub struct Options {
     /// Colours in text; auto: on a terminal, unless `NO_COLOR` is set
     #[arg(long, value_name = "WHEN", value_enum, default_value_t)]
     color: Color,
-}
-
-/// It becomes part of an address, where anything else would ask for something else.
-fn namespace(text: &str) -> Result<String, &'static str> {
-    dns_label(text).map(|()| text.to_owned())
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

@@ -23,7 +23,11 @@ impl Right {
     /// As the API server is asked.
     pub(super) fn attributes(&self) -> Value {
         let Self { verb, group, resource, name, namespace } = self;
-        json!({"verb": verb, "group": group, "resource": resource, "name": name, "namespace": namespace})
+        let (resource, subresource) = resource.split_once('/').unwrap_or((resource, ""));
+        json!({
+            "verb": verb, "group": group, "resource": resource, "subresource": subresource,
+            "name": name, "namespace": namespace,
+        })
     }
 }
 
@@ -38,8 +42,9 @@ impl fmt::Display for Right {
     }
 }
 
-/// All that the controller needs; the manifests give it, each for a reason that is said there.
-pub(super) fn wanted(settings: &Settings, own: &str) -> Vec<Right> {
+/// All that the controller needs, for resources too where it follows them; the manifests give it, each for a reason that is
+/// said there.
+pub(super) fn wanted(settings: &Settings, own: &str, follows_resources: bool) -> Vec<Right> {
     let mut all = Vec::new();
     let mut add = |(group, resource): (&'static str, &'static str),
                    name: &str,
@@ -62,6 +67,12 @@ pub(super) fn wanted(settings: &Settings, own: &str) -> Vec<Right> {
         add(secrets, source, namespace, &["list", "watch"]);
         add(("", "serviceaccounts"), account, "", &["list", "watch", "patch"]);
         add(("events.k8s.io", "events"), "", "", &["create", "patch"]);
+    }
+    if settings.pull_secrets && follows_resources {
+        let group = "images.banzaicloud.io";
+        add((group, "imagepullsecrets"), "", "", &["list", "watch", "update"]);
+        add((group, "imagepullsecrets/status"), "", "", &["update"]);
+        add(secrets, "", "", &["get", "list", "watch", "create", "update", "delete"]);
     }
     if let Some(lease) = &settings.lease {
         let namespace = settings.lease_namespace.as_deref().unwrap_or(own);

@@ -3,29 +3,40 @@
 use serde_json::Value;
 
 use super::finding::{Report, Severity};
-use super::seen::{Distribution, Seen, list, text};
+use super::seen::{Copy, Distribution, Seen, is_for, list, text};
 use super::workloads::MOST;
 use crate::controller::engine::OPT_OUT;
 
 /// Accounts that should reference the pull secret and do not.
 pub(super) fn accounts(seen: &Seen, report: &mut Report) {
+    let hook = seen.webhooks().find(|webhook| is_for(webhook, "serviceaccounts"));
     let by_policy = match &seen.policy {
         Some(Ok(policy)) => policy.service_accounts.as_ref().map(|rule| Distribution {
             secret: rule.secret.clone(),
             source: (String::new(), String::new()),
+            has_others: false,
+            overwrites: false,
             excluded: rule.excluded_namespaces.clone(),
             accounts: rule.names.clone(),
         }),
         _ => None,
     };
-    // What the controller does says more: it heals.
+    // What the controller does says more: it heals, wherever no webhook is called.
     let Some(rule) = seen.distribution.as_ref().or(by_policy.as_ref()) else { return };
+    let is_reached = |namespace: &str| {
+        seen.distribution.is_some() || hook.is_none_or(|webhook| seen.reaches(webhook, namespace))
+    };
+    let is_left = |namespace: &str| {
+        seen.copies.as_ref().is_some_and(|copies| !rule.overwrites && copies.is_somebody_elses(namespace))
+    };
     let lacking: Vec<_> = seen
         .accounts
         .iter()
         .filter(|account| {
             let namespace = text(account, "/metadata/namespace");
             is_meant(seen, rule, namespace)
+                && is_reached(namespace)
+                && !is_left(namespace)
                 && rule.accounts.cover(text(account, "/metadata/name"))
                 && account["metadata"].get("deletionTimestamp").is_none()
                 && !list(account, "/imagePullSecrets").iter().any(|it| text(it, "/name") == rule.secret)
@@ -55,7 +66,7 @@ pub(super) fn accounts(seen: &Seen, report: &mut Report) {
 pub(super) fn copies(seen: &Seen, report: &mut Report) {
     let (Some(rule), Some(copies)) = (&seen.distribution, &seen.copies) else { return };
     let Distribution { secret, source: (namespace, name), .. } = rule;
-    let Some(source) = &copies.source else {
+    if copies.source.is_none() && !rule.has_others {
         if seen.resources.is_empty() {
             let problem = format!("Secret {namespace}/{name}, which is to be handed out, does not exist");
             let mend = format!(
@@ -64,11 +75,20 @@ pub(super) fn copies(seen: &Seen, report: &mut Report) {
             report.add("source", Severity::Error, problem, mend);
         }
         return;
-    };
+    }
+    let is_right = |copy: &Copy| copies.source.as_ref().is_none_or(|source| copy.content == *source);
     let meant = seen.namespaces.iter().filter(|it| it["metadata"].get("deletionTimestamp").is_none());
     let meant = meant.map(|it| text(it, "/metadata/name")).filter(|it| is_meant(seen, rule, it));
-    let out_of_step: Vec<_> =
-        meant.filter(|namespace| copies.by_namespace.get(*namespace) != Some(source)).collect();
+    let wrong = meant.filter(|namespace| !copies.by_namespace.get(*namespace).is_some_and(is_right));
+    let (left, out_of_step): (Vec<_>, Vec<_>) =
+        wrong.partition(|namespace| !rule.overwrites && copies.is_somebody_elses(namespace));
+    for namespace in left.iter().take(MOST) {
+        let problem = format!(
+            "Secret {namespace}/{secret} is somebody else's and holds something else: by the settings it is left alone"
+        );
+        let mend = format!("kubectl --namespace {namespace} get secret {secret} --show-labels");
+        report.add("copies", Severity::Info, problem, mend);
+    }
     for namespace in out_of_step.iter().take(MOST) {
         let problem = if copies.by_namespace.contains_key(*namespace) {
             format!("Secret {namespace}/{secret} does not hold what the source holds")

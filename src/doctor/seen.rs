@@ -37,6 +37,10 @@ pub struct Seen {
     pub slices: Vec<Value>,
     /// The serving certificate, with what it expires by.
     pub serving: Vec<Certificate>,
+    /// Whether the key beside it is another certificate's, or none.
+    pub has_another_key: bool,
+    /// Who renews it.
+    pub issuer: Issuer,
     /// All Namespaces.
     pub namespaces: Vec<Value>,
     /// All Pods.
@@ -53,6 +57,20 @@ pub struct Seen {
     pub unreadable: Vec<(String, String)>,
 }
 
+/// Who renews the webhook's certificate.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Issuer {
+    /// Whoever runs the script.
+    #[default]
+    Script,
+    /// cert-manager.
+    CertManager,
+    /// The controller, by an authority of its own.
+    Controller,
+    /// The controller, by requests that somebody approves.
+    Signer,
+}
+
 /// What the controller of the settings hands out.
 #[derive(Clone, Debug)]
 pub struct Distribution {
@@ -60,6 +78,10 @@ pub struct Distribution {
     pub secret: String,
     /// Namespace and name of the source.
     pub source: (String, String),
+    /// Whether there are credentials besides, which nobody can see from here.
+    pub has_others: bool,
+    /// Whether what is somebody else's is overwritten.
+    pub overwrites: bool,
     /// Namespaces that get none.
     pub excluded: BTreeSet<String>,
     /// Who references the copies.
@@ -72,7 +94,25 @@ pub struct Copies {
     /// What they should hold; none: there is no source.
     pub source: Option<Digest>,
     /// What they hold.
-    pub by_namespace: BTreeMap<String, Digest>,
+    pub by_namespace: BTreeMap<String, Copy>,
+}
+
+impl Copies {
+    /// Whether what a namespace has instead of a copy is not the controller's, and is not as good.
+    #[must_use]
+    pub fn is_somebody_elses(&self, namespace: &str) -> bool {
+        let copy = self.by_namespace.get(namespace);
+        copy.is_some_and(|copy| !copy.is_ours && self.source.as_ref() != Some(&copy.content))
+    }
+}
+
+/// A Secret of the copies' name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Copy {
+    /// What it holds.
+    pub content: Digest,
+    /// Whether the controller takes it for its own.
+    pub is_ours: bool,
 }
 
 /// A text in an object, or an empty one.
@@ -108,7 +148,14 @@ impl Seen {
         self.webhooks().find(|webhook| is_for(webhook, "pods"))
     }
 
-    /// What puts the manifests right again: they come from a chart or from the script.
+    /// Whether a webhook is called for objects of a namespace. One that is not known could be any.
+    #[must_use]
+    pub fn reaches(&self, webhook: &Value, namespace: &str) -> bool {
+        let known = self.namespaces.iter().find(|it| text(it, "/metadata/name") == namespace);
+        known.is_none_or(|namespace| selects(webhook.get("namespaceSelector"), namespace))
+    }
+
+    /// What puts the manifests right again: they come from a chart, from kustomize or from the script.
     #[must_use]
     pub fn reapply(&self) -> String {
         let release = self
@@ -116,7 +163,10 @@ impl Seen {
             .as_ref()
             .map_or("", |object| text(object, "/metadata/annotations/meta.helm.sh~1release-name"));
         if release.is_empty() {
-            return "kubectl apply -f generated/".to_owned();
+            let maps = "/spec/template/spec/containers/0/envFrom";
+            let is_kustomized = self.webhook.as_ref().is_some_and(|it| !list(it, maps).is_empty());
+            let manifests = if is_kustomized { "--kustomize ." } else { "-f generated/" };
+            return format!("kubectl apply {manifests}");
         }
         let namespace = &self.namespace;
         let release = word(release);

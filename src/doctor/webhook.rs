@@ -1,9 +1,11 @@
 //! PURE: the registration, the certificate, and who answers.
 
+use std::collections::BTreeMap;
+
 use serde_json::Value;
 
 use super::finding::{Report, Severity, word};
-use super::seen::{Seen, is_for, list, name, selects, text, trusted};
+use super::seen::{Issuer, Seen, is_for, list, name, selects, text, trusted};
 use crate::certs::{Certificate, trusts};
 
 const DAY: i64 = 86_400;
@@ -43,17 +45,6 @@ pub(super) fn registered(seen: &Seen, report: &mut Report) {
 
 /// Whether what is served is what is trusted, and for how long.
 pub(super) fn certificate(seen: &Seen, report: &mut Report) {
-    let renew = || {
-        if seen.controller.as_ref().is_some_and(keeps_certificates) {
-            let namespace = &seen.namespace;
-            return format!("kubectl --namespace {namespace} rollout restart deployment/pullgate-controller");
-        }
-        "deployment/generate-certs-and-config.sh --renew … && kubectl apply -f generated/ (with all settings)"
-            .to_owned()
-    };
-    let again = || {
-        if seen.controller.as_ref().is_some_and(keeps_certificates) { renew() } else { seen.reapply() }
-    };
     if !seen.can_see("secret pullgate-tls") {
         return;
     }
@@ -61,17 +52,22 @@ pub(super) fn certificate(seen: &Seen, report: &mut Report) {
         if seen.webhook.is_some() {
             let problem =
                 format!("Secret {}/pullgate-tls has no certificate: nothing is served", seen.namespace);
-            report.add("certificate", Severity::Error, problem, again());
+            report.add("certificate", Severity::Error, problem, issue(seen));
         }
         return;
     };
+    if seen.has_another_key {
+        let problem =
+            format!("Secret {}/pullgate-tls has a key that is not its certificate's", seen.namespace);
+        report.add("certificate", Severity::Error, problem, issue(seen));
+    }
     let left = own.not_after - seen.now;
     if left <= 0 {
         let problem = format!("the webhook's certificate expired {} ago", days(-left));
-        report.add("expiry", Severity::Error, problem, renew());
+        report.add("expiry", Severity::Error, problem, renew(seen, Part::Certificate));
     } else if left < 14 * DAY && left < (own.not_after - own.not_before) / 4 {
         let problem = format!("the webhook's certificate expires in {}", days(left));
-        report.add("expiry", Severity::Warning, problem, renew());
+        report.add("expiry", Severity::Warning, problem, renew(seen, Part::Certificate));
     }
     // Told already.
     let at = if left <= 0 { own.not_after - 1 } else { seen.now };
@@ -83,18 +79,22 @@ pub(super) fn certificate(seen: &Seen, report: &mut Report) {
         }
         let bundle = trusted(webhook);
         let host = format!("{service}.{namespace}.svc");
-        if let Err(why) = trusts(&bundle, &seen.serving, &host, at) {
+        let over = bundle.iter().filter(|authority| authority.is_over(seen.now)).count();
+        if over > 0 && over == bundle.len() {
+            let problem = format!("{}: whom its caBundle trusts has expired", text(webhook, "/name"));
+            report.add("expiry", Severity::Error, problem, renew(seen, Part::Authority));
+        } else if let Err(why) = trusts(&bundle, &seen.serving, &host, at) {
             let problem = format!(
                 "{}: its caBundle ({} certificates) does not accept what is served as {host}: {why}",
                 text(webhook, "/name"),
                 bundle.len()
             );
-            report.add("ca-bundle", Severity::Error, problem, again());
+            report.add("ca-bundle", Severity::Error, problem, issue(seen));
         }
-        let over = bundle.iter().filter(|authority| expires_first(authority, own)).count();
-        if over > 0 && over == bundle.len() {
+        let first = bundle.iter().filter(|authority| expires_first(authority, own)).count();
+        if first > over && first == bundle.len() {
             let problem = format!("{}: the authority expires before the certificate", text(webhook, "/name"));
-            report.add("expiry", Severity::Warning, problem, renew());
+            report.add("expiry", Severity::Warning, problem, renew(seen, Part::Authority));
         }
     }
 }
@@ -103,12 +103,55 @@ fn expires_first(authority: &Certificate, own: &Certificate) -> bool {
     authority.not_after < own.not_after
 }
 
-/// Whether a Deployment says that certificates are kept by it.
-fn keeps_certificates(controller: &Value) -> bool {
-    let environment = list(controller, "/spec/template/spec/containers/0/env");
-    environment.iter().any(|variable| {
-        text(variable, "/name") == "CERTIFICATES" && !matches!(text(variable, "/value"), "" | "off")
-    })
+/// What there is to renew.
+#[derive(Clone, Copy)]
+enum Part {
+    Certificate,
+    Authority,
+}
+
+/// The command for another one, by whoever makes them.
+fn renew(seen: &Seen, part: Part) -> String {
+    let namespace = &seen.namespace;
+    let secret = match part {
+        Part::Certificate => "pullgate-tls",
+        Part::Authority => "pullgate-ca",
+    };
+    match (seen.issuer, part) {
+        (Issuer::Script, _) => {
+            let option = if matches!(part, Part::Authority) { "--renew-ca" } else { "--renew" };
+            format!(
+                "deployment/generate-certs-and-config.sh {option} … && kubectl apply -f generated/ # with all settings"
+            )
+        }
+        (Issuer::CertManager, _) => format!("cmctl renew --namespace {namespace} {secret}"),
+        (Issuer::Controller, _) => format!("kubectl --namespace {namespace} delete secret {secret}"),
+        (Issuer::Signer, Part::Certificate) => REQUESTS.to_owned(),
+        // In the file that it reads, which somebody has put there.
+        (Issuer::Signer, Part::Authority) => log_of_controller(namespace),
+    }
+}
+
+/// What shows why there is none that is good.
+fn issue(seen: &Seen) -> String {
+    let namespace = &seen.namespace;
+    match seen.issuer {
+        Issuer::Script => seen.reapply(),
+        Issuer::CertManager => {
+            format!("kubectl --namespace {namespace} describe certificates.cert-manager.io")
+        }
+        Issuer::Controller => log_of_controller(namespace),
+        Issuer::Signer => REQUESTS.to_owned(),
+    }
+}
+
+/// Somebody has to approve one; one that was denied is deleted for another.
+const REQUESTS: &str = "kubectl get certificatesigningrequests";
+
+fn log_of_controller(namespace: &str) -> String {
+    format!(
+        "kubectl --namespace {namespace} logs --selector app.kubernetes.io/component=controller --tail=50"
+    )
 }
 
 fn days(seconds: i64) -> String {
@@ -124,12 +167,24 @@ pub(super) fn endpoints(seen: &Seen, report: &mut Report) {
     let Some(webhook) = &seen.webhook else {
         if seen.can_see("deployments") && seen.registration.is_some() {
             let problem = format!("Deployment {namespace}/pullgate does not exist, and is registered");
-            report.add("endpoints", Severity::Error, problem, seen.reapply());
+            let elsewhere = seen.webhooks().map(|webhook| text(webhook, "/clientConfig/service/namespace"));
+            let elsewhere = elsewhere.into_iter().find(|other| !other.is_empty() && other != namespace);
+            let mend = elsewhere.map_or_else(
+                || seen.reapply(),
+                |other| format!("pullgate doctor --namespace {}", word(other)),
+            );
+            report.add("endpoints", Severity::Error, problem, mend);
         }
         return;
     };
     let is_ready = |endpoint: &&Value| endpoint["conditions"]["ready"] != false;
-    let ready = seen.slices.iter().flat_map(|slice| list(slice, "/endpoints")).filter(is_ready).count();
+    // A Pod has an address of each family.
+    let mut by_family = BTreeMap::new();
+    for slice in &seen.slices {
+        let ready = list(slice, "/endpoints").iter().filter(is_ready).count();
+        *by_family.entry(text(slice, "/addressType")).or_insert(0) += ready;
+    }
+    let ready = by_family.into_values().max().unwrap_or_default();
     if ready == 0 && seen.can_see("endpointslices") {
         let problem = format!("Service {namespace}/pullgate has no ready endpoint: no call is answered");
         report.add("endpoints", Severity::Error, problem, show.clone());
@@ -210,7 +265,7 @@ pub(super) fn later(seen: &Seen, report: &mut Report) {
                 name(other),
                 hooks.join(", ")
             );
-            let mend = "pullgate policy --action deny | kubectl apply -f - (checks what they leave)";
+            let mend = "pullgate policy --action Deny | kubectl apply -f - # with the webhook's settings";
             report.add("later-webhooks", Severity::Info, problem, mend.to_owned());
         }
     }

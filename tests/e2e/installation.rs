@@ -170,6 +170,12 @@ impl<'a> Installation<'a> {
         self.bring();
     }
 
+    /// Runs the script once more, and applies nothing.
+    #[track_caller]
+    pub(crate) fn generate(&self, settings: &[(&str, &str)]) {
+        self.generated.again(settings, &[]);
+    }
+
     /// Brings the webhook the Secret as it is now.
     #[track_caller]
     pub(crate) fn bring(&self) {

@@ -206,3 +206,28 @@ fn existing_pods(space: &Space, installation: &Installation<'_>) {
     assert!(calls() > before, "these do");
     assert_eq!(installation.process().calls(&[r#"outcome="exempt""#]), 0);
 }
+
+/// What the API server trusts is not taken from it by manifests that leave that to the controller.
+#[test]
+fn certificates_of_the_script_stay_trusted_when_the_controller_takes_over() {
+    let documented = include_str!("../../docs/certificates.md");
+    let command = "kubectl apply set-last-applied -f generated/40-webhook-configuration.yaml";
+    assert!(documented.lines().any(|line| line == command));
+    let space = Space::alone();
+    let settings = [("REGISTRY", "registry.example")];
+    let mut installation = Installation::apply(Generated::new(&settings), &space);
+    installation.serve();
+    let trusted = || {
+        let stored = installation.stored("mutatingwebhookconfiguration/pullgate");
+        stored["webhooks"][0]["clientConfig"]["caBundle"].as_str().unwrap_or_default().to_owned()
+    };
+    let before = trusted();
+    assert!(!before.is_empty());
+    for mode in ["self-managed", "cert-manager"] {
+        installation.generate(&[settings.as_slice(), &[("CERTIFICATES", mode)]].concat());
+        installation.run(command);
+        installation.run("kubectl apply -f generated/40-webhook-configuration.yaml");
+        assert_eq!(trusted(), before, "{mode}");
+        installation.wait_until_called();
+    }
+}
