@@ -24,6 +24,20 @@ pub struct Policy {
     pub service_accounts: Option<ServiceAccounts>,
 }
 
+/// Where Kubernetes' own Pods are.
+const KUBE_SYSTEM: &str = "kube-system";
+
+impl Policy {
+    /// The same for whatever reaches the webhook, which is in the namespace `own`: the manifests register it for neither
+    /// that nor `kube-system`.
+    #[must_use]
+    pub fn as_registered(&self, own: &str) -> Self {
+        let mut policy = self.clone();
+        policy.excluded_namespaces.extend([KUBE_SYSTEM, own].map(str::to_owned));
+        policy
+    }
+}
+
 /// What becomes of what the rules say.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Mode {

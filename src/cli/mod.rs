@@ -125,10 +125,7 @@ fn by_rules(run: impl FnOnce(&Policy) -> u8) -> ExitCode {
 
 fn doctor(options: &doctor::Options) -> ExitCode {
     match actix_web::rt::System::new().block_on(doctor::run(options)) {
-        Ok((report, is_well)) => {
-            print(&report);
-            ExitCode::from(u8::from(!is_well))
-        }
+        Ok((report, is_well)) => print(&report, u8::from(!is_well)),
         Err(problem) => printed(Err(problem)),
     }
 }
@@ -149,10 +146,7 @@ fn policy(options: &policy_export::Options) -> ExitCode {
 /// Prints what a command has made, or why it has not.
 fn printed(made: Result<String, impl Display>) -> ExitCode {
     match made {
-        Ok(text) => {
-            print(&text);
-            ExitCode::SUCCESS
-        }
+        Ok(text) => print(&text, 0),
         Err(problem) => {
             print_lines(&[format!("error: {problem}\n")]);
             ExitCode::from(UNUSABLE)

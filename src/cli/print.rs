@@ -1,6 +1,6 @@
 //! What commands write for people.
 
-use std::io::{self, Write as _};
+use std::io::{self, ErrorKind, Write as _};
 use std::process::ExitCode;
 
 use log::{info, warn};
@@ -9,9 +9,17 @@ use super::UNUSABLE;
 use crate::config::{ConfigError, notices};
 use crate::image::analysis::Notice;
 
-/// Writes to standard output; a reader that has gone away is no error of ours.
-pub(super) fn print(text: &str) {
-    drop(io::stdout().write_all(text.as_bytes()));
+/// Writes to standard output, and returns this exit status, unless that fails; a reader that has gone away is no error of
+/// ours.
+pub(super) fn print(text: &str, status: u8) -> ExitCode {
+    let mut output = io::stdout();
+    match output.write_all(text.as_bytes()).and_then(|()| output.flush()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            print_lines(&[format!("error: standard output cannot be written: {error}\n")]);
+            ExitCode::from(UNUSABLE)
+        }
+        _ => ExitCode::from(status),
+    }
 }
 
 pub(super) fn log_notices(notices: &[Notice]) {

@@ -61,8 +61,7 @@ pub(super) fn webhook(check: bool) -> ExitCode {
 
 fn print_effective(config: &Config) -> ExitCode {
     let lines: Vec<_> = config.effective.iter().map(|(name, value)| format!("{name}={value}\n")).collect();
-    print(&lines.concat());
-    ExitCode::SUCCESS
+    print(&lines.concat(), 0)
 }
 
 pub(super) fn controller(flags: &Flags) -> ExitCode {
@@ -147,7 +146,7 @@ fn certificate(serving: &Serving) -> Result<tls::Serving, TlsError> {
             warn!(
                 "TLS_SELF_SIGNED: this certificate is gone when the process ends; its authority is on standard output"
             );
-            print(&made.ca_pem);
+            let _ = print(&made.ca_pem, 0);
             tls::Serving::from_memory(made.chain, made.key)
         }
     }

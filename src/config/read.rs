@@ -248,6 +248,12 @@ fn is_label_value(value: &str) -> bool {
             && value.ends_with(is_edge)
 }
 
+/// The name of a namespace on a command line. It may become part of an address, where anything else would ask for something
+/// else.
+pub(crate) fn namespace(name: &str) -> Result<String, &'static str> {
+    dns_label(name).map(|()| name.to_owned())
+}
+
 /// RFC 1123 subdomain: names of Secrets and storage classes.
 pub(crate) fn dns_subdomain(name: &str) -> Result<(), &'static str> {
     if name.len() <= 253 && name.split('.').all(is_label) {

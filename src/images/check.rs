@@ -36,12 +36,20 @@ pub struct CheckOptions {
     pub registry_ca: Option<PathBuf>,
 
     /// A registry that speaks no TLS, by host or host:port; may be repeated
-    #[arg(long, value_name = "HOST")]
+    #[arg(long, value_name = "HOST", value_parser = host)]
     pub plain_http: Vec<String>,
 
     /// Seconds for all registries together
     #[arg(long, value_name = "N", default_value_t = 300, requires = "check_registry", value_parser = clap::value_parser!(u64).range(1..=86_400))]
     pub check_seconds: u64,
+}
+
+/// As it stands before the first `/` of an image.
+fn host(text: &str) -> Result<String, &'static str> {
+    if text.is_empty() || text.contains(|c: char| c == '/' || c == '@' || c.is_whitespace()) {
+        return Err("expected host or host:port, as in an image, without a scheme");
+    }
+    Ok(text.to_owned())
 }
 
 impl Default for CheckOptions {

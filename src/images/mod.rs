@@ -87,6 +87,7 @@ async fn rows(
     } else {
         None
     };
+    let policy = &policy.as_registered(&options.webhook_namespace);
     let (inventory, mut problems) = match &cluster {
         Some(cluster) => cluster.images(policy, options.namespace.as_deref()).await,
         None => manifests(options, policy, streams),

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum};
 
 use super::check::CheckOptions;
+use crate::config::read::namespace;
 
 /// List every image in use and what the rules make of it, before the webhook is registered.
 #[derive(Clone, Debug, Default, Args)]
@@ -26,8 +27,12 @@ pub struct Options {
     pub context: Option<String>,
 
     /// Namespace of objects that name none [default: default]; of a cluster, the only one to read [default: all]
-    #[arg(short, long, value_name = "NAME")]
+    #[arg(short, long, value_name = "NAME", value_parser = namespace)]
     pub namespace: Option<String>,
+
+    /// Namespace of the webhook, whose images stay as they are, like those of kube-system: neither is sent to it
+    #[arg(long, value_name = "NAME", default_value = "pullgate", value_parser = namespace)]
+    pub webhook_namespace: String,
 
     /// For a person, for a program, or for a tool that copies images
     #[arg(long, short, value_enum, default_value_t)]

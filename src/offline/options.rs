@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use crate::config::read::namespace;
 use crate::terminal::Color;
 
 /// Apply the webhook's rules to manifests, without a cluster.
@@ -29,7 +30,7 @@ pub struct Options {
     pub exit_code: bool,
 
     /// Namespace of objects that name none
-    #[arg(short, long, value_name = "NAME", default_value = "default")]
+    #[arg(short, long, value_name = "NAME", default_value = "default", value_parser = namespace)]
     pub namespace: String,
 
     /// Colours in diffs; auto: on a terminal, unless `NO_COLOR` is set

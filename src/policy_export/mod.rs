@@ -15,7 +15,7 @@ mod options;
 mod places;
 mod validating;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value, json};
 
@@ -28,11 +28,8 @@ pub use options::{Action, Kind, Options, Unreadable};
 /// A variable's name and expression.
 type Variable = (&'static str, String);
 
-/// Where Kubernetes' own Pods are.
-const KUBE_SYSTEM: &str = "kube-system";
-
 /// Why there is no policy for these rules.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Problem {
     /// No rule is about Pods.
     #[error(
@@ -48,6 +45,11 @@ pub enum Problem {
     /// The API server would refuse the binding.
     #[error("--action: `Deny` and `Warn` exclude each other; accepted: one of them, with or without `Audit`")]
     DenyAndWarn,
+    /// No namespace has both.
+    #[error(
+        "--namespace-selector: label `{0}` is given two values, which no namespace has; accepted: one of them"
+    )]
+    TwoValues(String),
 }
 
 /// A policy and its binding, as a stream of two YAML documents.
@@ -60,11 +62,17 @@ pub fn manifests(policy: &Policy, options: &Options) -> Result<String, Problem> 
 }
 
 fn objects(policy: &Policy, options: &Options) -> Result<[Value; 2], Problem> {
-    let Policy { registries, pull_policy, pull_secrets, excluded_namespaces, .. } = policy;
+    let Policy { registries, pull_policy, pull_secrets, .. } = policy;
     if !registries.is_active() && pull_policy.is_none() && pull_secrets.is_none() {
         return Err(Problem::NoRules);
     }
-    let constraints = match_constraints(excluded_namespaces, &options.namespace);
+    let mut labels = BTreeMap::new();
+    for (key, value) in &options.namespace_selector {
+        if labels.insert(key, value).is_some_and(|other| other != value) {
+            return Err(Problem::TwoValues(key.clone()));
+        }
+    }
+    let constraints = match_constraints(&policy.as_registered(&options.namespace).excluded_namespaces);
     match options.kind {
         Kind::Validating if acts(options, Action::Deny) && acts(options, Action::Warn) => {
             Err(Problem::DenyAndWarn)
@@ -128,9 +136,7 @@ fn object(kind: &str, name: &str, spec: &Value) -> Value {
 }
 
 /// The requests of the webhook's registration.
-fn match_constraints(excluded: &BTreeSet<String>, namespace: &str) -> Value {
-    let mut namespaces = excluded.clone();
-    namespaces.extend([KUBE_SYSTEM.to_owned(), namespace.to_owned()]);
+fn match_constraints(namespaces: &BTreeSet<String>) -> Value {
     let rule = |operations: &[&str], resource: &str| {
         json!({
             "apiGroups": [""], "apiVersions": ["v1"], "operations": operations, "resources": [resource],

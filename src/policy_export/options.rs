@@ -2,7 +2,7 @@
 
 use clap::{Args, ValueEnum};
 
-use crate::config::read::{dns_label, dns_subdomain};
+use crate::config::read::{dns_subdomain, namespace};
 
 /// Print the webhook's rules as an admission policy of the API server itself
 #[derive(Clone, Debug, Args)]
@@ -87,11 +87,19 @@ fn name(text: &str) -> Result<String, &'static str> {
     dns_subdomain(text).map(|()| text.to_owned())
 }
 
-fn namespace(text: &str) -> Result<String, &'static str> {
-    dns_label(text).map(|()| text.to_owned())
-}
-
+/// As kubectl takes it, with one `=` or two.
 fn label(text: &str) -> Result<(String, String), &'static str> {
-    let pair = text.split_once('=').filter(|(key, _)| !key.is_empty() && !key.ends_with('!'));
+    let is_value = |value: &str| {
+        value.len() <= 63
+            && value.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'))
+            && !value.starts_with(['-', '_', '.'])
+            && !value.ends_with(['-', '_', '.'])
+    };
+    let is_key = |key: &str| {
+        let (prefix, name) = key.split_once('/').map_or((None, key), |(prefix, name)| (Some(prefix), name));
+        !name.is_empty() && is_value(name) && prefix.is_none_or(|prefix| dns_subdomain(prefix).is_ok())
+    };
+    let pair = text.split_once("==").or_else(|| text.split_once('='));
+    let pair = pair.filter(|(key, value)| is_key(key) && is_value(value));
     pair.map(|(key, value)| (key.to_owned(), value.to_owned())).ok_or("expected a label: KEY=VALUE")
 }

@@ -1,6 +1,8 @@
 //! PURE: the policy that refuses what the rules would still change. It sees objects last, when nothing can change them
 //! any more.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Value, json};
 
 use super::images::left_alone;
@@ -41,7 +43,9 @@ pub(super) fn objects(policy: &Policy, options: &Options, constraints: &Value) -
     });
     let mut binding = bound(&options.name, options);
     let actions = if options.action.is_empty() { &[Action::Audit][..] } else { &options.action };
-    let actions: Vec<_> = actions.iter().map(|action| action.as_str()).collect();
+    let mut known = BTreeSet::new();
+    let actions: Vec<_> =
+        actions.iter().map(|action| action.as_str()).filter(|action| known.insert(*action)).collect();
     binding.insert("validationActions".to_owned(), json!(actions));
     [
         object("ValidatingAdmissionPolicy", &options.name, &spec),

@@ -1,5 +1,6 @@
 //! Completions, man pages, and the program by the name of a plugin.
 
+use std::fs::File;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::{Command, Output};
@@ -94,4 +95,19 @@ fn every_command_is_documented() {
     let documented: Vec<_> =
         rows.iter().map(|row| code(row[0]).trim_start_matches("pullgate ").to_owned()).collect();
     assert_eq!(documented, commands());
+}
+
+/// A file that is cut off is not taken for a whole one.
+#[test]
+#[cfg(target_os = "linux")]
+fn what_cannot_be_written_is_said() {
+    for arguments in [&["crd"][..], &["completion", "bash"], &["policy"], &["webhook", "--check"]] {
+        let full = File::options().write(true).open("/dev/full").unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_pullgate"));
+        command.args(arguments).env_clear().env("REGISTRY", "r.example").stdout(full);
+        let ran = command.output().unwrap();
+        let said = String::from_utf8_lossy(&ran.stderr).into_owned();
+        assert_eq!(ran.status.code(), Some(2), "{arguments:?}: {said}");
+        assert!(said.contains("error: standard output cannot be written: No space left"), "{said}");
+    }
 }

@@ -151,6 +151,7 @@ fn actions_are_those_of_the_field_in_any_case() {
         (&[][..], json!(["Audit"])),
         (&["--action=deny"], json!(["Deny"])),
         (&["--action=Deny,audit"], json!(["Deny", "Audit"])),
+        (&["--action=Deny,deny"], json!(["Deny"])),
         (&["--action", "WARN"], json!(["Warn"])),
     ] {
         let [_, binding] = printed(arguments, &REGISTRY);
@@ -204,6 +205,16 @@ fn what_no_policy_can_do_is_refused_and_named() {
             &["--namespace-selector=a"],
             &REGISTRY,
             "error: invalid value 'a' for '--namespace-selector <KEY=VALUE>': expected a label: KEY=VALUE",
+        ),
+        (
+            &["--namespace-selector=a=b c"],
+            &REGISTRY,
+            "error: invalid value 'a=b c' for '--namespace-selector <KEY=VALUE>': expected a label: KEY=VALUE",
+        ),
+        (
+            &["--namespace-selector=a=1", "--namespace-selector=a==2"],
+            &REGISTRY,
+            "error: --namespace-selector: label `a` is given two values, which no namespace has",
         ),
         (
             &[],

@@ -15,6 +15,8 @@ const RIGHT: usize = 560;
 const STEP: usize = 34;
 /// The widest line.
 const THICK: usize = 22;
+/// Characters of a name.
+const LONGEST: usize = 36;
 /// Names on a side; the others share one.
 const MOST: usize = 15;
 const OTHERS: &str = "others";
@@ -55,16 +57,24 @@ pub(super) fn picture(rows: &[Row]) -> String {
     }
     for (names, x, anchor) in [(&registries, LEFT - 8, "end"), (&targets, RIGHT + 8, "start")] {
         for (place, (name, count)) in names.iter().enumerate() {
-            let text = format!("{name} ({count})");
             let y = y(names, place);
             let _ = writeln!(
                 svg,
-                "<text x=\"{x}\" y=\"{y}\" dy=\".35em\" text-anchor=\"{anchor}\">{}</text>",
-                escaped(&text)
+                "<text x=\"{x}\" y=\"{y}\" dy=\".35em\" text-anchor=\"{anchor}\"><title>{}</title>{} ({count})</text>",
+                escaped(name),
+                escaped(&shortened(name))
             );
         }
     }
     svg + "</svg>\n"
+}
+
+/// What there is room for: both ends of a name, which tell accounts and paths apart.
+fn shortened(name: &str) -> String {
+    let characters: Vec<_> = name.chars().collect();
+    let Some(rest) = characters.len().checked_sub(LONGEST + 1) else { return name.to_owned() };
+    let (head, tail) = characters.split_at(LONGEST / 2);
+    head.iter().chain(&['…']).chain(&tail[rest + 2..]).collect()
 }
 
 /// The names of one side with their images, those with the most first; what stays is last.
@@ -124,9 +134,29 @@ mod tests {
             "r.example/quay (1)",
             "stays where it is (1)",
         ] {
-            assert!(svg.contains(&format!(">{name}<")), "{name}: {svg}");
+            assert!(svg.contains(&format!("</title>{name}<")), "{name}: {svg}");
         }
         assert!(svg.contains("stroke-width=\"22\"") && svg.contains("stroke-width=\"12\""), "{svg}");
+    }
+
+    #[test]
+    fn of_long_names_both_ends_are_shown() {
+        for length in [1, LONGEST, LONGEST + 1, 200] {
+            let name: String = ('a'..='z').cycle().take(length).collect();
+            let short = shortened(&name);
+            assert_eq!(short.chars().count(), length.min(LONGEST));
+            let (head, tail) = short.split_once('…').unwrap_or((&name, ""));
+            assert!(
+                name.starts_with(head) && name.ends_with(tail) && (tail.is_empty() == (length <= LONGEST))
+            );
+        }
+        let [one, two] = ["111111111111", "222222222222"]
+            .map(|account| format!("{account}.dkr.ecr.ap-southeast-2.amazonaws.com/hub"));
+        let svg = picture(&[row("nginx", Some(&one)), row("quay.io/a/b", Some(&two))]);
+        assert!(
+            svg.contains("</title>111111111111.dkr.e") && svg.contains(&format!("<title>{two}</title>")),
+            "{svg}"
+        );
     }
 
     #[test]
@@ -134,7 +164,7 @@ mod tests {
         let rows: Vec<_> = (0..40).map(|i| row(&format!("r{i}.example/a:1"), Some("t.example"))).collect();
         let svg = picture(&rows);
         assert_eq!(svg.matches("<path").count(), MOST);
-        assert!(svg.contains(">others (26)<"), "{svg}");
+        assert!(svg.contains("</title>others (26)<"), "{svg}");
         assert_eq!(picture(&[]), "");
     }
 }

@@ -33,6 +33,28 @@ fn every_carrier_of_an_image_is_looked_at() {
 }
 
 #[test]
+fn what_the_registration_leaves_out_stays() {
+    let pod = |namespace: &str| {
+        format!(
+            r#"{{"apiVersion":"v1","kind":"Pod","metadata":{{"name":"p","namespace":"{namespace}"}},"spec":{{"containers":[{{"name":"c","image":"nginx:1"}}]}}}}"#
+        )
+    };
+    let fates = |environment: &[(&str, &str)], arguments: &[&str]| {
+        let namespaces = ["kube-system", "pullgate", "gate", "left", "shop"];
+        namespaces.map(|namespace| {
+            let json = fine(environment, &[arguments, &["--output=json"]].concat(), &pod(namespace));
+            serde_json::from_str::<Value>(&json).unwrap()["images"][0]["fate"].as_str().unwrap().to_owned()
+        })
+    };
+    let (stays, goes) = ("excluded", "rewritten");
+    assert_eq!(fates(&[MAP], &[]), [stays, stays, goes, goes, goes]);
+    assert_eq!(
+        fates(&[MAP, ("EXCLUDE_NAMESPACES", "left")], &["--webhook-namespace=gate"]),
+        [stays, goes, stays, stays, goes]
+    );
+}
+
+#[test]
 fn each_fate_has_its_name_and_its_reason() {
     let environment = &[MAP, ("IGNORED_REGISTRIES", "ghcr.io/acme"), ("EXCLUDE_NAMESPACES", "kube-system")];
     let odd =
@@ -141,8 +163,9 @@ fn the_document_shows_what_is_printed() {
 
 #[test]
 fn text_of_manifests_reaches_no_terminal_as_it_is() {
-    let table = fine(&[MAP], &[], &pod(&["evil\u{1b}[2J:1"]));
+    let table = fine(&[MAP], &[], &pod(&["evil\u{1b}[2J:1", "live\u{202e}:1"]));
     assert!(table.contains("evil\\u{1b}[2J:1") && !table.contains('\u{1b}'), "{table}");
+    assert!(table.contains("live\\u{202e}:1") && !table.contains('\u{202e}'), "{table}");
 }
 
 #[test]

@@ -11,6 +11,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
 use super::{Outcome, images, pod};
+use clap::Parser as _;
 
 /// One request: its first line, its `Authorization`, its body.
 #[derive(Clone, Debug, PartialEq)]
@@ -295,4 +296,13 @@ fn the_time_for_all_registries_is_kept() {
     let states = server.states(&["app:1"], &["--check-seconds", "1"]);
     assert_eq!(states, [json!({"state": "unreachable", "reason": "no answer within --check-seconds 1"})]);
     assert!(began.elapsed() < Duration::from_secs(8), "{:?}", began.elapsed());
+}
+
+#[test]
+fn a_registry_without_tls_is_a_host_and_nothing_else() {
+    for host in ["http://registry.example", "registry.example/mirror", "", "a b"] {
+        let refused = super::Cli::try_parse_from(["images", "--plain-http", host]).err();
+        let said = refused.map(|error| error.to_string()).unwrap_or_default();
+        assert!(said.contains("expected host or host:port"), "{host:?}: {said}");
+    }
 }
