@@ -148,7 +148,13 @@ impl Known {
         if name.len() < 6 {
             return None;
         }
-        let distance = |variable: &str| strsim::damerau_levenshtein(&name.to_ascii_uppercase(), variable);
+        let upper = name.to_ascii_uppercase();
+        let is_near = |variable: &str| {
+            let most = (variable.len() / 4).min(2);
+            // Each letter too many is one off: no name is worth the work that is much longer.
+            upper.len().abs_diff(variable.len()) <= most
+                && strsim::damerau_levenshtein(&upper, variable) <= most
+        };
         // Few mistype the first letter, and SSL_CERT_FILE is not TLS_CERT_FILE.
         let same_start = |variable: &str| {
             variable.get(..1).zip(name.get(..1)).is_some_and(|(a, b)| a.eq_ignore_ascii_case(b))
@@ -160,7 +166,7 @@ impl Known {
         };
         let long = || self.variables.iter().copied().filter(|variable| variable.len() >= 6);
         long()
-            .find(|variable| same_start(variable) && distance(variable) <= (variable.len() / 4).min(2))
+            .find(|variable| same_start(variable) && is_near(variable))
             .or_else(|| long().find(|variable| made_of(variable)))
     }
 }

@@ -1,6 +1,6 @@
 //! Raw strings to values: one reader per shape.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt::Display;
 use std::ops::RangeInclusive;
 use std::str::FromStr;
@@ -131,11 +131,11 @@ impl Reader {
         raw: Option<&String>,
         rule: impl Fn(&str) -> Result<(), &'static str>,
     ) -> Vec<String> {
-        let mut names = Vec::new();
+        let (mut names, mut seen) = (Vec::new(), HashSet::new());
         for name in items(raw) {
             match rule(name) {
-                Ok(()) if names.iter().any(|seen| seen == name) => {}
-                Ok(()) => names.push(name.to_owned()),
+                Ok(()) if seen.insert(name) => names.push(name.to_owned()),
+                Ok(()) => {}
                 Err(problem) => self.refuse(variable, name, problem),
             }
         }

@@ -131,7 +131,7 @@ fn pods(patient: &Patient<'_>, old: &Space, space: &Space) {
     patient.gone("unparsable", "");
     let mut mirror = pod("mirror", "nginx:1");
     mirror["metadata"]["annotations"] = json!({"kubernetes.io/config.mirror": "0123456789abcdef"});
-    mirror["spec"]["nodeName"] = json!("nowhere");
+    mirror["spec"]["nodeName"] = json!(space.nowhere());
     space.kubectl("create -f -").input(&mirror).ok();
     patient.told("escaped", "a kubelet runs it from a file", "info");
     space.kubectl("delete pod mirror --grace-period=0 --force").ok();

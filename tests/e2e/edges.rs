@@ -28,7 +28,7 @@ fn requests_that_there_are_no_rules_for_are_all_allowed() {
     };
     let binding = json!({
         "apiVersion": "v1", "kind": "Binding", "metadata": {"name": "pod"},
-        "target": {"apiVersion": "v1", "kind": "Node", "name": "nowhere"},
+        "target": {"apiVersion": "v1", "kind": "Node", "name": space.nowhere()},
     });
     let eviction = json!({"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": "pod"}});
 
@@ -42,7 +42,7 @@ fn requests_that_there_are_no_rules_for_are_all_allowed() {
     allowed(&|| {
         raw("pods/pod/binding", &binding).ok();
     });
-    assert_eq!(space.get("pod/pod")["spec"]["nodeName"], "nowhere");
+    assert_eq!(space.get("pod/pod")["spec"]["nodeName"], space.nowhere());
     allowed(&|| {
         raw("pods/pod/eviction", &eviction).ok();
     });

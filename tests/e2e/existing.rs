@@ -232,7 +232,7 @@ pub(crate) fn debugging(space: &Space) {
 pub(crate) fn mirror_pods(space: &Space) {
     let mut mirror = pod("mirror", "nginx:1");
     mirror["metadata"]["annotations"] = json!({"kubernetes.io/config.mirror": "0123456789abcdef"});
-    mirror["spec"]["nodeName"] = json!("nowhere");
+    mirror["spec"]["nodeName"] = json!(space.nowhere());
     space.kubectl("create -f -").input(&mirror).ok();
     let stored = space.get("pod/mirror");
     assert_eq!(images(&stored), [("app", "nginx:1")]);

@@ -154,7 +154,7 @@ fn a_mirror_pod_with_a_pull_secret_is_forbidden() {
     });
     let mut mirror = pod("mirror", "nginx:1");
     mirror["metadata"]["annotations"] = json!({"kubernetes.io/config.mirror": "0123456789abcdef"});
-    mirror["spec"]["nodeName"] = json!("nowhere");
+    mirror["spec"]["nodeName"] = json!(stage.space.nowhere());
     let refusal = create(&stage.space, &mirror).refused();
     assert!(refusal.contains("Forbidden") && refusal.contains("mirror pod"), "{refusal}");
 }

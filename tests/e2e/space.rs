@@ -76,6 +76,12 @@ impl Space {
         space
     }
 
+    /// A node that does not exist, and that only this test puts Pods on: 40 s after the first of them was seen there, all
+    /// of them are deleted as garbage.
+    pub(crate) fn nowhere(&self) -> &str {
+        &self.name
+    }
+
     /// `kubectl LINE` in this namespace.
     pub(crate) fn kubectl(&self, line: &str) -> Kubectl {
         kubectl(&format!("--namespace={} {line}", self.name))
