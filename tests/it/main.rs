@@ -54,5 +54,6 @@ mod script_parity;
 mod secret_volume;
 mod selection;
 mod shutdown;
+mod streams;
 mod support;
 mod tls_reload;

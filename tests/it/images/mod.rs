@@ -4,14 +4,12 @@ mod listing;
 mod mirrors;
 mod registry;
 
-use std::ffi::OsString;
-
 use clap::Parser;
-use pullgate::config::load_policy;
 use pullgate::images::options::Options;
 use pullgate::images::run;
-use pullgate::offline::Streams;
 use serde_json::{Value, json};
+
+use crate::streams::{Outcome, on, policy};
 
 #[derive(Parser)]
 struct Cli {
@@ -19,25 +17,14 @@ struct Cli {
     options: Options,
 }
 
-#[derive(Debug, PartialEq)]
-struct Outcome {
-    status: u8,
-    output: String,
-    errors: String,
-}
-
 const MAP: (&str, &str) = ("REGISTRY_MAP", "docker.io=registry.example/hub,quay.io=registry.example/quay");
 
 /// Runs on standard input.
 fn images(environment: &[(&str, &str)], arguments: &[&str], input: &str) -> Outcome {
-    let environment = environment.iter().map(|(name, value)| (OsString::from(name), OsString::from(value)));
-    let policy = load_policy(environment).unwrap().0;
     let options = Cli::try_parse_from(["images"].iter().chain(arguments)).unwrap().options;
-    let (mut output, mut errors) = (Vec::new(), Vec::new());
-    let mut streams =
-        Streams { input: &mut input.as_bytes(), output: &mut output, errors: &mut errors, terminal: false };
-    let status = actix_web::rt::System::new().block_on(run(&options, &policy, &mut streams));
-    Outcome { status, output: String::from_utf8(output).unwrap(), errors: String::from_utf8(errors).unwrap() }
+    on(false, input, |streams| {
+        actix_web::rt::System::new().block_on(run(&options, &policy(environment), streams))
+    })
 }
 
 /// The output of a run without a problem.

@@ -4,15 +4,14 @@ mod manifests;
 mod results;
 mod yaml;
 
-use std::ffi::OsString;
 use std::path::Path;
 
 use clap::Parser;
-use pullgate::config::load_policy;
 use pullgate::offline::yaml::read;
-use pullgate::offline::{Options, Streams, run};
-use pullgate::policy::Policy;
+use pullgate::offline::{Options, run};
 use serde_json::Value;
+
+use crate::streams::{Outcome, on, policy};
 
 const EVERYTHING: &[(&str, &str)] = &[
     ("REGISTRY_MAP", "docker.io=registry.example/hub,quay.io=registry.example/quay"),
@@ -31,28 +30,12 @@ struct Cli {
     options: Options,
 }
 
-#[derive(Debug, PartialEq)]
-struct Outcome {
-    status: u8,
-    output: String,
-    errors: String,
-}
-
-fn policy(environment: &[(&str, &str)]) -> Policy {
-    let environment = environment.iter().map(|(name, value)| (OsString::from(name), OsString::from(value)));
-    load_policy(environment).unwrap().0
-}
-
 fn options(arguments: &[&str]) -> Options {
     Cli::parse_from(["mutate"].iter().chain(arguments)).options
 }
 
 fn mutate_on(terminal: bool, environment: &[(&str, &str)], arguments: &[&str], input: &str) -> Outcome {
-    let (mut output, mut errors) = (Vec::new(), Vec::new());
-    let mut streams =
-        Streams { input: &mut input.as_bytes(), output: &mut output, errors: &mut errors, terminal };
-    let status = run(&options(arguments), &policy(environment), &mut streams);
-    Outcome { status, output: String::from_utf8(output).unwrap(), errors: String::from_utf8(errors).unwrap() }
+    on(terminal, input, |streams| run(&options(arguments), &policy(environment), streams))
 }
 
 fn mutate(environment: &[(&str, &str)], arguments: &[&str], input: &str) -> Outcome {
