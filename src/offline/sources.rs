@@ -63,6 +63,13 @@ pub(crate) fn sources(paths: &[PathBuf]) -> Vec<Result<Source, String>> {
 
 /// The manifests below a folder, sorted. Links to folders are not followed: they may lead back.
 fn folder(folder: &Path, sources: &mut Vec<Result<Source, String>>) {
+    if folder.join("Chart.yaml").exists() {
+        // One word for all of its templates, of which hardly one can be read.
+        return sources.push(Err(format!(
+            "{0}: is a Helm chart, not manifests; accepted: what `helm template {0}` prints, on standard input",
+            folder.display()
+        )));
+    }
     let entries: Result<Vec<_>, _> = fs::read_dir(folder).and_then(Iterator::collect);
     let mut paths: Vec<_> = match entries {
         Ok(entries) => entries.into_iter().map(|entry| entry.path()).collect(),

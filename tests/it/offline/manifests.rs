@@ -170,6 +170,9 @@ fn folders_are_read_in_order_and_what_is_missing_is_named() {
     let names: Vec<_> = values(&outcome.output).iter().map(|pod| pod["metadata"]["name"].clone()).collect();
     assert_eq!((outcome.status, names), (0, vec![json!("two"), json!("one"), json!("three")]));
 
+    fs::create_dir_all(at("charts/shop/templates")).unwrap();
+    fs::write(at("charts/shop/Chart.yaml"), "apiVersion: v2\nname: shop\n").unwrap();
+    fs::write(at("charts/shop/templates/web.yaml"), "{{ .Values }}").unwrap();
     let text = |name: &str| at(name).display().to_string();
     for (argument, problem) in [
         (text("empty"), format!("error: {}: no .yaml, .yml or .json file in this folder\n", text("empty"))),
@@ -178,6 +181,13 @@ fn folders_are_read_in_order_and_what_is_missing_is_named() {
             format!("error: {}: cannot be read: No such file or directory (os error 2)\n", text("none")),
         ),
         (text("bytes.txt"), format!("error: {}: is not UTF-8 text\n", text("bytes.txt"))),
+        (
+            text("charts"),
+            format!(
+                "error: {0}: is a Helm chart, not manifests; accepted: what `helm template {0}` prints, on standard input\n",
+                text("charts/shop")
+            ),
+        ),
     ] {
         let outcome = mutate(REGISTRY, &[&argument, &text("z.yaml")], "");
         assert_eq!((outcome.status, outcome.errors), (2, problem));
