@@ -111,8 +111,12 @@ fn values_that_contradict_each_other_are_refused() {
             "webhook.podLabels: the chart itself sets app.kubernetes.io/component",
         ),
         (
-            json!({"controller": {"podLabels": {"helm.sh/chart": "other"}}}),
-            "controller.podLabels: the chart itself sets helm.sh/chart",
+            json!({"controller": {"podLabels": {"app.kubernetes.io/part-of": "other"}}}),
+            "controller.podLabels: the chart itself sets app.kubernetes.io/part-of",
+        ),
+        (
+            json!({"monitoring": {"dashboard": {"labels": {"helm.sh/chart": "other"}}}}),
+            "monitoring.dashboard.labels: the chart itself sets helm.sh/chart",
         ),
         (
             json!({"monitoring": {"serviceMonitor": {"enabled": true}, "podMonitor": {"enabled": true}}}),
@@ -147,6 +151,28 @@ fn values_that_contradict_each_other_are_refused() {
     }
     let ran = rendered("kube-system", &complete(json!({})));
     assert!(ran.err.contains("expected one for pullgate alone"), "{}", ran.err);
+}
+
+/// With null a value is unset, and labels are there once, whoever gives them.
+#[test]
+fn what_is_null_and_labels_of_all_kinds_are_accepted() {
+    for values in [
+        json!({
+            "commonAnnotations": null, "commonLabels": null,
+            "controller": {"enabled": true, "uninstall": null, "imagePullSecretResources": {"enabled": true}},
+            "monitoring": {"labels": null, "dashboard": {"enabled": true, "labels": null}},
+        }),
+        json!({
+            "commonLabels": {"grafana_dashboard": "2", "team": "a"},
+            "monitoring": {"labels": {"team": "b"}, "dashboard": {"enabled": true}, "podMonitor": {"enabled": true}},
+            "webhook": {"podLabels": {"app.kubernetes.io/version": "mesh", "helm.sh/chart": "other", "team": "c"}},
+        }),
+    ] {
+        let printed = rendered("pullgate", &complete(values)).ok();
+        for document in pullgate::offline::yaml::read(&printed) {
+            document.value.unwrap_or_else(|error| panic!("{error}: {printed}"));
+        }
+    }
 }
 
 #[test]

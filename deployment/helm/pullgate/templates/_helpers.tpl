@@ -31,10 +31,7 @@ metadata:
   namespace: {{ .namespace | default .root.Release.Namespace | quote }}
   {{- end }}
   labels:
-    {{- include "pullgate.labels" . | nindent 4 }}
-    {{- with .labels }}
-    {{- toYaml . | nindent 4 }}
-    {{- end }}
+    {{- merge (dict) (.labels | default dict) (include "pullgate.labels" . | fromYaml) | toYaml | nindent 4 }}
   {{- with merge (dict) (.annotations | default dict) (.root.Values.commonAnnotations | default dict) }}
   annotations:
     {{- toYaml . | nindent 4 }}

@@ -106,9 +106,11 @@
 {{- define "pullgate.check" -}}
 {{- $settings := include "pullgate.settings" . | fromJson -}}
 {{- if contains ":" (.Values.image.repository | default "" | splitList "/" | last) }}{{ fail (printf "image.repository=%q: expected registry and path; a tag goes into image.tag" .Values.image.repository) }}{{ end -}}
-{{- $own := list "name" "component" "part-of" "instance" "version" "managed-by" -}}
-{{- range $path, $labels := dict "commonLabels" .Values.commonLabels "webhook.podLabels" .Values.webhook.podLabels "controller.podLabels" .Values.controller.podLabels "monitoring.labels" .Values.monitoring.labels -}}
-{{- range $label, $_ := $labels }}{{ if or (eq $label "helm.sh/chart") (and (hasPrefix "app.kubernetes.io/" $label) (has (trimPrefix "app.kubernetes.io/" $label) $own)) }}{{ fail (printf "%s: the chart itself sets %s; expected other labels" $path $label) }}{{ end }}{{ end -}}
+{{- /* Of Pods it sets fewer. */ -}}
+{{- $ofPods := list "app.kubernetes.io/name" "app.kubernetes.io/component" "app.kubernetes.io/part-of" -}}
+{{- $ofAll := concat $ofPods (list "app.kubernetes.io/instance" "app.kubernetes.io/version" "app.kubernetes.io/managed-by" "helm.sh/chart") -}}
+{{- range $check := list (list "commonLabels" .Values.commonLabels $ofAll) (list "webhook.podLabels" .Values.webhook.podLabels $ofPods) (list "controller.podLabels" .Values.controller.podLabels $ofPods) (list "monitoring.labels" .Values.monitoring.labels $ofAll) (list "monitoring.dashboard.labels" .Values.monitoring.dashboard.labels $ofAll) -}}
+{{- range $label, $_ := index $check 1 }}{{ if has $label (index $check 2) }}{{ fail (printf "%s: the chart itself sets %s; expected other labels" (index $check 0) $label) }}{{ end }}{{ end -}}
 {{- end -}}
 {{- with .Values.monitoring }}{{ if and .serviceMonitor.enabled .podMonitor.enabled }}{{ fail "monitoring.serviceMonitor.enabled and monitoring.podMonitor.enabled are both true: Prometheus would count everything twice; expected one of them" }}{{ end }}{{ end -}}
 {{- if has .Release.Namespace (list "default" "kube-system" "kube-public" "kube-node-lease") }}{{ fail (printf "the namespace %q: expected one for pullgate alone, since no Pod of that namespace is changed; for example --namespace pullgate --create-namespace" .Release.Namespace) }}{{ end -}}
