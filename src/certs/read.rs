@@ -4,13 +4,14 @@ use std::fmt::Write as _;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use rustls::RootCertStore;
 use rustls::client::{verify_server_cert_signed_by_trust_anchor, verify_server_name};
 use rustls::crypto::ring;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
 use rustls::sign::CertifiedKey;
+use rustls::{CertificateError, Error, RootCertStore};
+use x509_parser::certificate::X509Certificate;
 use x509_parser::parse_x509_certificate;
 use x509_parser::x509::X509Version;
 
@@ -52,13 +53,22 @@ impl Certificate {
         self.not_before.saturating_add(before)
     }
 
-    /// Whether it says that it may sign others. What it signs without saying so is accepted by nobody.
+    /// Whether it says that it may sign certificates of servers. What it signs without saying so is accepted by nobody.
     #[must_use]
     pub fn may_sign(&self) -> bool {
         let Ok((_, parsed)) = parse_x509_certificate(&self.der) else { return false };
         // The first version could not say.
         let is_authority = parsed.is_ca() || parsed.version == X509Version::V1;
-        is_authority && parsed.key_usage().is_ok_and(|usage| usage.is_none_or(|it| it.value.key_cert_sign()))
+        is_authority
+            && is_for_servers(&parsed)
+            && parsed.key_usage().is_ok_and(|usage| usage.is_none_or(|it| it.value.key_cert_sign()))
+    }
+
+    /// Whether as many other authorities may be between it and a server.
+    fn may_be_above(&self, others: usize) -> bool {
+        let Ok((_, parsed)) = parse_x509_certificate(&self.der) else { return false };
+        let limit = parsed.basic_constraints().ok().flatten().and_then(|it| it.value.path_len_constraint);
+        limit.is_none_or(|limit| usize::try_from(limit).is_ok_and(|limit| others <= limit))
     }
 
     /// Whether this is its key, in PEM.
@@ -67,6 +77,12 @@ impl Certificate {
         let Ok(key) = PrivateKeyDer::from_pem_slice(key) else { return false };
         CertifiedKey::from_der(vec![self.der.clone()], key, &ring::default_provider()).is_ok()
     }
+}
+
+/// Whether a certificate is for servers, or authorities of servers, as far as it says.
+fn is_for_servers(parsed: &X509Certificate<'_>) -> bool {
+    let purposes = parsed.extended_key_usage();
+    purposes.is_ok_and(|it| it.is_none_or(|it| it.value.any || it.value.server_auth))
 }
 
 /// The certificates in a text of PEM; what is none is left out.
@@ -108,27 +124,50 @@ pub fn trusts(
     name: &str,
     now: i64,
 ) -> Result<(), String> {
+    let (first, others) = chain.split_first().ok_or("there is no certificate")?;
+    let between = others.iter().filter(|other| !authorities.contains(other)).count();
     let mut roots = RootCertStore::empty();
     // The library takes an authority's word for good; Go, which the API server is written in, does not.
-    let signers = authorities.iter().filter(|authority| authority.may_sign() && authority.is_valid(now));
+    let signers = authorities.iter().filter(|authority| {
+        authority.may_sign() && authority.is_valid(now) && authority.may_be_above(between)
+    });
     roots.add_parsable_certificates(signers.map(|authority| authority.der.clone()));
-    let (first, others) = chain.split_first().ok_or("there is no certificate")?;
     let own = ParsedCertificate::try_from(&first.der).map_err(|error| error.to_string())?;
     let others: Vec<_> = others.iter().map(|other| other.der.clone()).collect();
     let time = UnixTime::since_unix_epoch(std::time::Duration::from_secs(now.try_into().unwrap_or_default()));
     let algorithms = ring::default_provider().signature_verification_algorithms;
     // As the API server has it: who is trusted by name needs nobody to vouch for it.
-    let is_known = authorities.iter().any(|authority| authority == first);
-    if !(is_known && first.is_valid(now)) {
-        verify_server_cert_signed_by_trust_anchor(&own, &roots, &others, time, algorithms.all)
-            .map_err(|error| error.to_string())?;
+    let is_fine =
+        first.is_valid(now) && parse_x509_certificate(&first.der).is_ok_and(|(_, it)| is_for_servers(&it));
+    let is_known = authorities.contains(first);
+    if !(is_known && is_fine) {
+        match verify_server_cert_signed_by_trust_anchor(&own, &roots, &others, time, algorithms.all) {
+            // Not known here, as of P-521, says nothing about what is known there.
+            Err(error) if is_fine && is_unknown(&error) => {}
+            judged => judged.map_err(|error| error.to_string())?,
+        }
     }
     let name = ServerName::try_from(name).map_err(|error| error.to_string())?;
     verify_server_name(&own, &name).map_err(|error| error.to_string())
 }
 
+/// Whether a signature was not even looked at.
+fn is_unknown(error: &Error) -> bool {
+    use CertificateError as E;
+    matches!(
+        error,
+        Error::InvalidCertificate(
+            E::UnsupportedSignatureAlgorithmContext { .. }
+                | E::UnsupportedSignatureAlgorithmForPublicKeyContext { .. }
+        )
+    )
+}
+
 #[cfg(test)]
 mod tests {
+    use rcgen::{
+        BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
+    };
     use time::{Duration, OffsetDateTime};
 
     use super::super::{Authority, authority, leaf};
@@ -176,6 +215,65 @@ mod tests {
         trusts(&later, &chain, &names[0], at(86_400).unix_timestamp()).unwrap();
         assert!(trusts(&later, &chain, &names[0], now).is_err());
         assert_eq!(read(pem_of(&both).as_bytes()), both);
+    }
+
+    /// A certificate for `a.svc`, and what it signs with.
+    fn made(
+        name: &str,
+        is_ca: IsCa,
+        purpose: Option<ExtendedKeyUsagePurpose>,
+        by: Option<&Issuer<'_, KeyPair>>,
+    ) -> (Certificate, Issuer<'static, KeyPair>) {
+        let mut params = CertificateParams::new(vec!["a.svc".to_owned()]).unwrap();
+        params.distinguished_name.push(DnType::CommonName, name);
+        params.is_ca = is_ca;
+        params.extended_key_usages = purpose.into_iter().collect();
+        let key = KeyPair::generate().unwrap();
+        let made = by.map_or_else(|| params.self_signed(&key), |by| params.signed_by(&key, by)).unwrap();
+        (read(made.pem().as_bytes()).remove(0), Issuer::new(params, key))
+    }
+
+    /// As Go's `crypto/x509` did with the same.
+    #[test]
+    fn what_certificates_are_for_is_judged_as_by_the_api_server() {
+        use ExtendedKeyUsagePurpose::{Any, ClientAuth, ServerAuth};
+        let accepts = |authority: &Certificate, chain: &[&Certificate]| {
+            let chain: Vec<_> = chain.iter().map(|it| (*it).clone()).collect();
+            trusts(std::slice::from_ref(authority), &chain, "a.svc", at(0).unix_timestamp()).is_ok()
+        };
+        let no_limit = IsCa::Ca(BasicConstraints::Unconstrained);
+        for (purpose, expected) in
+            [(None, true), (Some(Any), true), (Some(ServerAuth), true), (Some(ClientAuth), false)]
+        {
+            let (authority, signer) = made("ca", no_limit, purpose.clone(), None);
+            let (own, _) = made("own", IsCa::ExplicitNoCa, None, Some(&signer));
+            assert_eq!(accepts(&authority, &[&own]), expected, "{purpose:?}");
+            let (alone, _) = made("alone", IsCa::ExplicitNoCa, purpose.clone(), None);
+            assert_eq!(accepts(&alone, &[&alone]), expected, "{purpose:?}");
+        }
+        for (limit, expected) in [(0, false), (1, true)] {
+            let (root, signer) = made("root", IsCa::Ca(BasicConstraints::Constrained(limit)), None, None);
+            let (between, below) = made("between", no_limit, None, Some(&signer));
+            let (own, _) = made("own", IsCa::ExplicitNoCa, None, Some(&below));
+            assert_eq!(accepts(&root, &[&own, &between]), expected, "{limit}");
+            let (own, _) = made("own", IsCa::ExplicitNoCa, None, Some(&signer));
+            assert!(accepts(&root, &[&own, &root]), "{limit}");
+        }
+    }
+
+    /// By OpenSSL: the library that does TLS here knows no such keys.
+    #[test]
+    fn what_a_key_of_an_unknown_kind_has_signed_is_left_to_the_api_server() {
+        let authority = read(include_bytes!("../../tests/fixtures/certificates/p521.pem"));
+        let own = read(include_bytes!("../../tests/fixtures/certificates/by-p521.pem"));
+        let judged = |authorities: &[Certificate], name, now| trusts(authorities, &own, name, now);
+        let (name, now) = ("pullgate.pullgate.svc", own[0].not_before);
+        judged(&authority, name, now).unwrap();
+        judged(&authority, "pullgate.other.svc", now).unwrap_err();
+        judged(&authority, name, now - 1).unwrap_err();
+        judged(&authority, name, own[0].not_after).unwrap_err();
+        let (stranger, _) = made("ca", IsCa::Ca(BasicConstraints::Unconstrained), None, None);
+        judged(&[stranger], name, now).unwrap_err();
     }
 
     #[test]
