@@ -144,7 +144,7 @@ fn pause_after(error: &Error, period: Duration) -> Option<Duration> {
         Error::WatchStartFailed(kube::Error::Api(status)) if status.code == 403 => {
             Some(period.min(LONGEST_PAUSE))
         }
-        error if is_unknown(error) || is_forbidden(error) => Some(UNKNOWN_PAUSE),
+        error if is_unknown(error) => Some(UNKNOWN_PAUSE),
         _ => None,
     }
 }

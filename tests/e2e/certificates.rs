@@ -12,9 +12,10 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use pullgate::certs::{Certificate, read};
+use pullgate::certs::{Certificate, authority, leaf, read};
 use rcgen::{CertificateParams, CertificateSigningRequestParams, IsCa, Issuer, KeyPair};
 use serde_json::{Value, json};
+use time::OffsetDateTime;
 
 use crate::controller::rights;
 use crate::installation::Generated;
@@ -102,6 +103,11 @@ fn secret(namespace: &str, name: &str) -> Option<Value> {
 
 impl Kept {
     fn new(settings: &[(&str, &str)]) -> Self {
+        Self::after(settings, |_, _| ())
+    }
+
+    /// With what there was before, in this namespace and registration.
+    fn after(settings: &[(&str, &str)], before: impl FnOnce(&str, &str)) -> Self {
         let space = Space::new();
         let registration = unique("e2e-certificates");
         let [port, _] = free_ports();
@@ -124,6 +130,7 @@ impl Kept {
         let (generated, folder) = (granted(&registration), tempfile::tempdir().expect("a scratch folder"));
         let kubeconfig = kubeconfig_of("pullgate-controller", &generated.namespace, folder.path());
         let kubeconfig = kubeconfig.display().to_string();
+        before(&generated.namespace, &registration);
         let controller = on_free_ports(|[health, _]| {
             let mut all = vec![
                 ("KUBECONFIG", &*kubeconfig),
@@ -194,6 +201,46 @@ impl Kept {
 
 fn content(secret: &Value, key: &str) -> Option<Vec<u8>> {
     STANDARD.decode(secret["data"][key].as_str()?).ok()
+}
+
+/// Its Certificate is gone, and replicas still serve what came of it, from an issuer elsewhere.
+#[test]
+fn what_cert_manager_has_left_is_trusted_until_it_is_replaced() {
+    let mut theirs = Vec::new();
+    let settings = [("CERTIFICATES", "self-managed"), ("CERTIFICATES_OVERLAP", "15s")];
+    let kept = Kept::after(&settings, |namespace, registration| {
+        let (now, days) = (OffsetDateTime::now_utc(), time::Duration::days(90));
+        let ca = authority("theirs", now, days * 10).expect("an authority");
+        let host = format!("pullgate.{namespace}.svc");
+        let names = [host.clone(), format!("{host}.cluster.local"), format!("pullgate.{namespace}")];
+        let names = [names.as_slice(), &["pullgate".to_owned(), "127.0.0.1".to_owned()]].concat();
+        let own = leaf(&ca, &names, now, days).expect("a certificate");
+        let object = json!({
+            "apiVersion": "v1", "kind": "Secret", "type": "kubernetes.io/tls",
+            "metadata": {"name": "pullgate-tls", "namespace": namespace},
+            "stringData": {"ca.crt": ca.certificate, "tls.crt": own.certificate, "tls.key": own.key.as_str()},
+        });
+        kubectl("create -f -").input(&object).ok();
+        let bundle = STANDARD.encode(&ca.certificate);
+        let add = |place| json!({"op": "add", "path": format!("/webhooks/{place}/clientConfig/caBundle"), "value": bundle});
+        let patch = json!([add(0), add(1)]).to_string();
+        kubectl("patch mutatingwebhookconfiguration --type=json --patch")
+            .word(&patch)
+            .word(registration)
+            .ok();
+        theirs = read(ca.certificate.as_bytes());
+    });
+    until("our own certificate", || kept.serving());
+    // As long as replicas may serve it.
+    assert!(kept.trusted().iter().all(|trusted| trusted.len() == 2 && trusted.contains(&theirs[0])));
+    let _webhook = kept.webhook();
+    kept.wait_until_called();
+    until("the end of theirs", || {
+        let ours = |trusted: &Vec<Certificate>| trusted.len() == 1 && trusted[0] != theirs[0];
+        kept.trusted().iter().all(ours).then_some(())
+    });
+    kept.wait_until_called();
+    assert_eq!(kept.secret("pullgate-tls").expect("a Secret")["type"], "kubernetes.io/tls");
 }
 
 #[test]

@@ -223,11 +223,25 @@ fn certificates_of_the_script_stay_trusted_when_the_controller_takes_over() {
     };
     let before = trusted();
     assert!(!before.is_empty());
-    for mode in ["self-managed", "cert-manager"] {
+    let is_injected = || {
+        let stored = installation.stored("mutatingwebhookconfiguration/pullgate");
+        stored["metadata"]["annotations"].get("cert-manager.io/inject-ca-from").is_some()
+    };
+    for (mode, first) in [
+        ("self-managed", Some(command)),
+        ("script", None),
+        ("cert-manager", Some(command)),
+        ("self-managed", None),
+        ("cert-manager", None),
+        ("script", None),
+    ] {
         installation.generate(&[settings.as_slice(), &[("CERTIFICATES", mode)]].concat());
-        installation.run(command);
+        if let Some(command) = first {
+            installation.run(command);
+        }
         installation.run("kubectl apply -f generated/40-webhook-configuration.yaml");
         assert_eq!(trusted(), before, "{mode}");
+        assert_eq!(is_injected(), mode == "cert-manager", "{mode}");
         installation.wait_until_called();
     }
 }

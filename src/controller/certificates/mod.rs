@@ -48,6 +48,47 @@ const APPROVAL: Duration = Duration::from_secs(3);
 /// More steps in a row than any plan has: somebody undoes them.
 const STEPS: usize = 8;
 
+const NOT_AS_ISSUED: &str = "the certificate that was issued is not what is stored, or not for the names that are wanted: see who else writes the Secrets";
+const NOT_AS_WRITTEN: &str =
+    "somebody undoes what is written: see who else writes the Secrets and the registration";
+
+/// What a pass ends with.
+enum Outlook {
+    /// There is nothing to do for so long.
+    Settled(Duration),
+    /// A certificate has been asked for.
+    Requested,
+}
+
+/// Why one does not.
+enum Trouble {
+    /// What was written does not stay.
+    Undone(&'static str),
+    /// Anything else.
+    Problem(Problem),
+}
+
+impl From<Problem> for Trouble {
+    fn from(problem: Problem) -> Self {
+        Self::Problem(problem)
+    }
+}
+
+impl Trouble {
+    /// Whether the next change may be what was written here, which is then no reason to look again.
+    fn may_be_ours(&self) -> bool {
+        !matches!(self, Self::Problem(Problem::Failed { .. }))
+    }
+
+    fn message(&self) -> &str {
+        match self {
+            Self::Undone(message) => message,
+            Self::Problem(Problem::Conflict(message) | Problem::Failed { message, .. }) => message,
+            Self::Problem(Problem::NotLeading) => "",
+        }
+    }
+}
+
 /// Looks after the certificate of one webhook.
 pub struct Keeper {
     settings: Settings,
@@ -94,24 +135,35 @@ impl Keeper {
             let mut pause = PAUSE;
             let wait = if self.leadership.holds() {
                 match self.pass().await {
-                    Ok(wait) => {
-                        (failing, conflicts) = (BACKOFF.0, 0);
+                    Ok(outlook) => {
                         self.metrics.certificates_in_order(issuer, true);
-                        wait
+                        match outlook {
+                            Outlook::Settled(wait) => {
+                                (failing, conflicts) = (BACKOFF.0, 0);
+                                wait
+                            }
+                            Outlook::Requested => APPROVAL,
+                        }
                     }
-                    Err(Problem::NotLeading) => PAUSE,
-                    Err(Problem::Conflict(_)) if conflicts < CONFLICTS => {
+                    Err(Trouble::Problem(Problem::NotLeading)) => PAUSE,
+                    Err(Trouble::Problem(Problem::Conflict(_))) if conflicts < CONFLICTS => {
                         conflicts += 1;
                         PAUSE
                     }
-                    Err(Problem::Conflict(message) | Problem::Failed { message, .. }) => {
+                    Err(trouble) => {
                         self.metrics.certificates_in_order(issuer, false);
-                        if complaints.is_news(&message) {
-                            warn!(problem = message.as_str(); "the webhook's certificate cannot be looked after");
+                        let message = trouble.message();
+                        if complaints.is_news(message) {
+                            warn!(problem = message; "the webhook's certificate cannot be looked after");
                         }
-                        // Not sooner for a change: it may be what was written here.
-                        (pause, failing) = (failing, (failing * 2).min(BACKOFF.1));
-                        Duration::ZERO
+                        let wait = failing;
+                        failing = (failing * 2).min(BACKOFF.1);
+                        if trouble.may_be_ours() {
+                            pause = wait;
+                            Duration::ZERO
+                        } else {
+                            wait
+                        }
                     }
                 }
             } else {
@@ -150,8 +202,8 @@ impl Keeper {
         select_all([objects.boxed(), super::run::told(self.leadership.changes()).map(drop).boxed()])
     }
 
-    /// Does what there is to do, and returns how long there is nothing.
-    async fn pass(&self) -> Result<Duration, Problem> {
+    /// Does what there is to do, until there is nothing left.
+    async fn pass(&self) -> Result<Outlook, Trouble> {
         let mut has_served = false;
         for _ in 0..STEPS {
             let now = Timestamp::now().as_second();
@@ -160,23 +212,20 @@ impl Keeper {
             match plan(&self.wanted, &seen, now) {
                 Plan::Wait(until) => {
                     let wait = u64::try_from(until.saturating_sub(now)).unwrap_or_default();
-                    return Ok(Duration::from_secs(wait).clamp(PAUSE, RESYNC));
+                    return Ok(Outlook::Settled(Duration::from_secs(wait).clamp(PAUSE, RESYNC)));
                 }
-                Plan::Do(Step::Serve) if has_served => {
-                    return Err(failed(
-                        "the certificate that was issued is not what is stored, or not for the names that are wanted: see who else writes the Secrets",
-                    ));
-                }
+                Plan::Stuck(why) => return Err(failed(why).into()),
+                Plan::Do(Step::Serve) if has_served => return Err(Trouble::Undone(NOT_AS_ISSUED)),
                 Plan::Do(Step::Serve) => {
                     has_served = true;
-                    if let Some(wait) = self.serve(&seen, key).await? {
-                        return Ok(wait);
+                    if !self.serve(&seen, key).await? {
+                        return Ok(Outlook::Requested);
                     }
                 }
                 Plan::Do(step) => self.carry_out(step).await?,
             }
         }
-        Err(failed("somebody undoes what is written: see who else writes the Secrets and the registration"))
+        Err(Trouble::Undone(NOT_AS_WRITTEN))
     }
 
     /// What there is, and the key to sign with, or the one that a certificate was asked for.
@@ -234,12 +283,12 @@ impl Keeper {
         Ok(())
     }
 
-    /// Has a certificate issued; where somebody else has to act first, returns when to look again.
-    async fn serve(&self, seen: &Seen, key: Option<Zeroizing<String>>) -> Result<Option<Duration>, Problem> {
+    /// Has a certificate issued; returns whether it has been, or somebody else has to act first.
+    async fn serve(&self, seen: &Seen, key: Option<Zeroizing<String>>) -> Result<bool, Problem> {
         let (validity, names) = (self.settings.validity, &self.wanted.names);
         match &self.settings.issuer {
             Issuer::Own(_) => {
-                let Some(key) = key else { return Ok(None) };
+                let Some(key) = key else { return Ok(true) };
                 let authority = Authority { certificate: pem_of(&seen.issuers), key };
                 let pair =
                     leaf(&authority, names, time_now(), span(validity)).map_err(|error| unmade(&error))?;
@@ -248,13 +297,13 @@ impl Keeper {
             Issuer::Signer { name, .. } => {
                 let request = signer::Request { signer: name, names, validity };
                 let answered = request.answered(&self.client, &self.store, seen, key).await?;
-                let Some((certificate, key)) = answered else { return Ok(Some(APPROVAL)) };
+                let Some((certificate, key)) = answered else { return Ok(false) };
                 self.store.write_serving(&certificate, &key).await?;
                 self.store.write_requested_key(None).await?;
             }
         }
         info!(secret = self.settings.secret.as_str(); "certificate issued");
-        Ok(None)
+        Ok(true)
     }
 }
 

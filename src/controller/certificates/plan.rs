@@ -58,11 +58,19 @@ pub enum Plan {
     Do(Step),
     /// Not before something changes, or then.
     Wait(i64),
+    /// Nothing will do, because of this.
+    Stuck(&'static str),
 }
 
 /// What to do next.
 #[must_use]
 pub fn plan(wanted: &Wanted, seen: &Seen, now: i64) -> Plan {
+    // By this clock nobody would accept what it signs, however often.
+    if seen.issuers.first().is_some_and(|issuer| issuer.not_before > now) {
+        return Plan::Stuck(
+            "the authority is not valid yet: see this machine's clock, and that of who made it",
+        );
+    }
     let accepts = |authorities: &[Certificate]| {
         wanted.names.iter().all(|name| trusts(authorities, &seen.serving, name, now).is_ok())
     };
@@ -308,6 +316,18 @@ mod tests {
         assert_eq!(kinds(&world.settle()), ["trust"]);
         // Where nothing is registered, there is nothing to say there.
         world.seen.trusted.clear();
+        assert_eq!(world.settle(), []);
+    }
+
+    #[test]
+    fn by_a_clock_that_is_behind_nothing_is_issued() {
+        let mut world = World::new();
+        world.settle();
+        let made = world.now;
+        world.now -= 86_400;
+        assert!(matches!(plan(&world.wanted, &world.seen, world.now), Plan::Stuck(_)));
+        // A little does not matter.
+        world.now = made - 1800;
         assert_eq!(world.settle(), []);
     }
 

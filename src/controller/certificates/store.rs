@@ -22,6 +22,8 @@ use crate::controller::view::FIELD_MANAGER;
 /// As the webhook reads them.
 const CERTIFICATE: &str = "webhook-server-tls.crt";
 const KEY: &str = "webhook-server-tls.key";
+/// As the webhook reads them where they come from cert-manager: what it has left is served until there is something else.
+const OF_CERT_MANAGER: (&str, &str) = ("tls.crt", "tls.key");
 /// Who is to be trusted, newest first.
 const AUTHORITIES: &str = "ca.crt";
 const AUTHORITY_KEY: &str = "ca.key";
@@ -86,11 +88,12 @@ impl Store {
             Some(Zeroizing::new(str::from_utf8(&key).ok()?.to_owned()))
         };
         let (authority_key, requested_key) = (key(AUTHORITY_KEY), key(REQUESTED_KEY));
-        let mut serving = read(&part(&served, CERTIFICATE));
-        let is_whole = serving.first().zip(served.get(KEY)).is_some_and(|(own, key)| own.has_key(key));
-        if !is_whole {
-            serving.clear();
-        }
+        let pair = |(certificate, key): (&str, &str)| {
+            let serving = read(&part(&served, certificate));
+            let is_whole = serving.first().zip(served.get(key)).is_some_and(|(own, key)| own.has_key(key));
+            is_whole.then_some(serving)
+        };
+        let serving = [(CERTIFICATE, KEY), OF_CERT_MANAGER].into_iter().find_map(pair).unwrap_or_default();
         Ok(Held { authorities: read(&part(&kept, AUTHORITIES)), authority_key, requested_key, serving })
     }
 
