@@ -11,15 +11,15 @@ use kube::Client;
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
-use super::rights;
-use super::seen::{Copies, Copy, Distribution, Issuer, Seen, list, text};
+use super::rights::{self, Right};
+use super::seen::{CERTIFICATE, Copies, Copy, Distribution, Issuer, Mounted, Origin, Seen, list, text};
 use crate::api_server::{pages, said};
 use crate::certs::read;
-use crate::config::load_policy;
 use crate::config::read::dns_subdomain;
-use crate::controller::certificates::settings as certificates;
+use crate::config::{WEBHOOK, load_policy};
 use crate::controller::credentials::{Digest, KEY};
 use crate::controller::flags::Flags;
+use crate::controller::resource::OWNER_UID;
 use crate::controller::settings::{Local, Settings};
 use crate::controller::view::{MANAGED_BY, OURS, PREDECESSOR};
 
@@ -81,78 +81,73 @@ impl Cluster {
         }
         if let Some(controller) = self.seen.controller.clone() {
             let environment = self.environment(&controller).await;
+            // As they are: other settings may be refused.
+            match environment.iter().find(|(name, _)| name == "CERTIFICATES").and_then(|it| it.1.to_str()) {
+                Some("self-managed") => self.seen.issuer = Issuer::Controller,
+                Some("csr") => self.seen.issuer = Issuer::Signer,
+                _ => {}
+            }
             match Settings::load(&Flags::default(), environment, false) {
-                Ok(settings) => {
-                    match settings.certificates.as_ref().map(|kept| &kept.issuer) {
-                        Some(certificates::Issuer::Own(_)) => self.seen.issuer = Issuer::Controller,
-                        Some(certificates::Issuer::Signer { .. }) => self.seen.issuer = Issuer::Signer,
-                        None => {}
-                    }
-                    self.handed_out(settings).await;
-                }
+                Ok(settings) => self.handed_out(settings).await,
                 Err(errors) => {
                     self.seen.unreadable.push(("the controller's settings".to_owned(), joined(&errors)));
                 }
             }
+        }
+        if self.seen.issuer == Issuer::Script && self.seen.origin() != Origin::Script {
+            self.seen.issuer = Issuer::Other;
         }
         Ok(self.seen)
     }
 
     /// The serving certificate, wherever the webhook is told to read it.
     async fn certificate(&mut self, own: &str, environment: &[(OsString, OsString)]) {
-        let mounted = |variable: &str, usual: &str| {
-            let told = environment.iter().find(|(name, _)| name == variable);
-            let file = told.map(|(_, value)| value.to_string_lossy().into_owned());
-            file.as_deref().and_then(|file| file.rsplit('/').next()).unwrap_or(usual).to_owned()
+        let told = |variable: &str| {
+            let is_it = |name: &OsString| {
+                name.to_str().and_then(|name| WEBHOOK.find(name)).is_some_and(|(_, own)| own == variable)
+            };
+            let (_, file) = environment.iter().find(|(name, _)| is_it(name))?;
+            file.to_string_lossy().rsplit('/').next().map(str::to_owned)
         };
-        let (certificate, key) = (
-            mounted("TLS_CERT_FILE", "webhook-server-tls.crt"),
-            mounted("TLS_KEY_FILE", "webhook-server-tls.key"),
-        );
         let webhook = self.seen.webhook.clone().unwrap_or_default();
         let volumes = list(&webhook, "/spec/template/spec/volumes").iter();
         let secret =
             volumes.map(|volume| text(volume, "/secret/secretName")).find(|name| dns_subdomain(name).is_ok());
-        let secret = secret.unwrap_or("pullgate-tls");
-        let Some(secret) = self.one("secret pullgate-tls", &format!("{own}/secrets/{secret}")).await else {
-            return;
+        let usual = Mounted::default();
+        let mounted = Mounted {
+            secret: secret.map_or(usual.secret, str::to_owned),
+            certificate: told("TLS_CERT_FILE").unwrap_or(usual.certificate),
+            key: told("TLS_KEY_FILE").unwrap_or(usual.key),
         };
+        self.seen.mounted = mounted.clone();
+        let path = format!("{own}/secrets/{}", mounted.secret);
+        let Some(secret) = self.one(CERTIFICATE, &path).await else { return };
         let content = |key: &str| {
             let text = secret["data"].get(key).and_then(Value::as_str).unwrap_or_default();
             Zeroizing::new(STANDARD.decode(text).unwrap_or_default())
         };
-        self.seen.serving = read(&content(&certificate));
-        self.seen.has_another_key = self.seen.serving.first().is_some_and(|own| !own.has_key(&content(&key)));
+        self.seen.serving = read(&content(&mounted.certificate));
+        self.seen.has_another_key =
+            self.seen.serving.first().is_some_and(|own| !own.has_key(&content(&mounted.key)));
     }
 
     /// What the controller of these settings hands out, and what has become of it.
     async fn handed_out(&mut self, settings: Settings) {
-        let account = format!("system:serviceaccount:{}:pullgate-controller", self.seen.namespace);
-        // Those that it has told how they stand: there may be another controller for such resources.
-        let follows = self.seen.resources.iter().any(|it| !list(it, "/status/conditions").is_empty());
-        for right in rights::wanted(&settings, &self.seen.namespace, follows) {
-            let review = json!({
-                "apiVersion": "authorization.k8s.io/v1", "kind": "SubjectAccessReview",
-                "spec": {
-                    "user": account,
-                    "groups": [
-                        "system:serviceaccounts", format!("system:serviceaccounts:{}", self.seen.namespace),
-                        "system:authenticated",
-                    ],
-                    "resourceAttributes": right.attributes(),
-                },
-            });
-            let body = Request::post("/apis/authorization.k8s.io/v1/subjectaccessreviews")
-                .header("Content-Type", "application/json")
-                .body(review.to_string().into_bytes());
-            let Ok(request) = body else { return };
-            match self.client.request::<Value>(request).await {
-                Ok(answer) if answer["status"]["allowed"] == true => {}
-                Ok(_) => self.seen.lacking.push(right.to_string()),
-                Err(error) => {
-                    self.seen.unreadable.push(("subjectaccessreviews".to_owned(), said(&error)));
-                    break;
-                }
+        let mut wanted = rights::wanted(&settings, &self.seen.namespace);
+        if settings.pull_secrets && !self.seen.resources.is_empty() {
+            let rights = rights::of_resources();
+            // There may be another controller for them, or none by intention.
+            match self.may(&rights[0]).await {
+                Some(true) => wanted.extend(rights),
+                Some(false) => self.seen.leaves_resources = true,
+                None => wanted.clear(),
+            }
+        }
+        for right in wanted {
+            match self.may(&right).await {
+                Some(true) => {}
+                Some(false) => self.seen.lacking.push(right.to_string()),
+                None => break,
             }
         }
         if !settings.pull_secrets {
@@ -175,7 +170,9 @@ impl Cluster {
                 .into_iter()
                 .map(|secret| {
                     let of = |kind: &str| secret["metadata"][kind].get(MANAGED_BY).and_then(Value::as_str);
-                    let is_ours = of("labels") == Some(OURS) || of("annotations") == Some(PREDECESSOR);
+                    let is_of_resource = secret["metadata"]["labels"].get(OWNER_UID).is_some();
+                    let is_ours = !is_of_resource
+                        && (of("labels") == Some(OURS) || of("annotations") == Some(PREDECESSOR));
                     let namespace = text(&secret, "/metadata/namespace").to_owned();
                     (namespace, Copy { content: digest(secret), is_ours })
                 })
@@ -183,6 +180,33 @@ impl Cluster {
             self.seen.copies = Some(Copies { source: source.map(digest), by_namespace });
         }
         self.seen.distribution = Some(distribution);
+    }
+
+    /// Whether the controller has a right, if the API server says so.
+    async fn may(&mut self, right: &Right) -> Option<bool> {
+        let namespace = &self.seen.namespace;
+        let review = json!({
+            "apiVersion": "authorization.k8s.io/v1", "kind": "SubjectAccessReview",
+            "spec": {
+                "user": format!("system:serviceaccount:{namespace}:pullgate-controller"),
+                "groups": [
+                    "system:serviceaccounts", format!("system:serviceaccounts:{namespace}"),
+                    "system:authenticated",
+                ],
+                "resourceAttributes": right.attributes(),
+            },
+        });
+        let request = Request::post("/apis/authorization.k8s.io/v1/subjectaccessreviews")
+            .header("Content-Type", "application/json")
+            .body(review.to_string().into_bytes())
+            .ok()?;
+        match self.client.request::<Value>(request).await {
+            Ok(answer) => Some(answer["status"]["allowed"] == true),
+            Err(error) => {
+                self.seen.unreadable.push(("subjectaccessreviews".to_owned(), said(&error)));
+                None
+            }
+        }
     }
 
     /// What a Deployment's container is told.

@@ -42,9 +42,26 @@ impl fmt::Display for Right {
     }
 }
 
-/// All that the controller needs, for resources too where it follows them; the manifests give it, each for a reason that is
-/// said there.
-pub(super) fn wanted(settings: &Settings, own: &str, follows_resources: bool) -> Vec<Right> {
+/// What it needs for `ImagePullSecret` resources; without the first of these it does not follow them.
+pub(super) fn of_resources() -> Vec<Right> {
+    let group = "images.banzaicloud.io";
+    let rights: [(&str, &str, &[&str]); 5] = [
+        (group, "imagepullsecrets", &["list", "watch", "update"]),
+        (group, "imagepullsecrets/status", &["update"]),
+        ("", "secrets", &["get", "list", "watch", "create", "update", "delete"]),
+        ("", "pods", &["list", "watch"]),
+        ("", "serviceaccounts", &["list", "watch", "patch"]),
+    ];
+    let each = |(group, resource, verbs): (&'static str, &'static str, &'static [&'static str])| {
+        let (name, namespace) = (String::new(), String::new());
+        let right = Right { verb: "", group, resource, name, namespace };
+        verbs.iter().map(move |verb| Right { verb, ..right.clone() })
+    };
+    rights.into_iter().flat_map(each).collect()
+}
+
+/// All that the controller needs by its settings; the manifests give it, each for a reason that is said there.
+pub(super) fn wanted(settings: &Settings, own: &str) -> Vec<Right> {
     let mut all = Vec::new();
     let mut add = |(group, resource): (&'static str, &'static str),
                    name: &str,
@@ -67,12 +84,6 @@ pub(super) fn wanted(settings: &Settings, own: &str, follows_resources: bool) ->
         add(secrets, source, namespace, &["list", "watch"]);
         add(("", "serviceaccounts"), account, "", &["list", "watch", "patch"]);
         add(("events.k8s.io", "events"), "", "", &["create", "patch"]);
-    }
-    if settings.pull_secrets && follows_resources {
-        let group = "images.banzaicloud.io";
-        add((group, "imagepullsecrets"), "", "", &["list", "watch", "update"]);
-        add((group, "imagepullsecrets/status"), "", "", &["update"]);
-        add(secrets, "", "", &["get", "list", "watch", "create", "update", "delete"]);
     }
     if let Some(lease) = &settings.lease {
         let namespace = settings.lease_namespace.as_deref().unwrap_or(own);

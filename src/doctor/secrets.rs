@@ -89,6 +89,13 @@ pub(super) fn copies(seen: &Seen, report: &mut Report) {
         let mend = format!("kubectl --namespace {namespace} get secret {secret} --show-labels");
         report.add("copies", Severity::Info, problem, mend);
     }
+    if left.len() > MOST {
+        let problem = format!("and {} more Secrets likewise", left.len() - MOST);
+        let mend = format!(
+            "kubectl get secrets --all-namespaces --field-selector metadata.name={secret} --show-labels"
+        );
+        report.add("copies", Severity::Info, problem, mend);
+    }
     for namespace in out_of_step.iter().take(MOST) {
         let problem = if copies.by_namespace.contains_key(*namespace) {
             format!("Secret {namespace}/{secret} does not hold what the source holds")
@@ -115,6 +122,13 @@ fn look_at_controller(seen: &Seen) -> String {
 
 /// Resources that say themselves what is wrong.
 pub(super) fn resources(seen: &Seen, report: &mut Report) {
+    if seen.leaves_resources {
+        let problem = format!(
+            "there are ImagePullSecret resources, and ServiceAccount {}/pullgate-controller may not list them: it leaves them alone",
+            seen.namespace
+        );
+        report.add("resources", Severity::Info, problem, "kubectl get imagepullsecrets".to_owned());
+    }
     for resource in &seen.resources {
         let name = text(resource, "/metadata/name");
         let conditions = list(resource, "/status/conditions").iter();

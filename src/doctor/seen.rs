@@ -35,6 +35,8 @@ pub struct Seen {
     pub distribution: Option<Distribution>,
     /// Of the webhook's Service.
     pub slices: Vec<Value>,
+    /// Where the serving certificate is.
+    pub mounted: Mounted,
     /// The serving certificate, with what it expires by.
     pub serving: Vec<Certificate>,
     /// Whether the key beside it is another certificate's, or none.
@@ -53,8 +55,24 @@ pub struct Seen {
     pub resources: Vec<Value>,
     /// Rights that the controller should have and has not.
     pub lacking: Vec<String>,
+    /// Whether there are `ImagePullSecret` resources that the controller has no right to.
+    pub leaves_resources: bool,
     /// What could not be looked at, and why.
     pub unreadable: Vec<(String, String)>,
+}
+
+/// What is not read where the Secret of the certificate may not be.
+pub const CERTIFICATE: &str = "the webhook's certificate";
+
+/// Where manifests come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin<'a> {
+    /// The script.
+    Script,
+    /// Kustomize.
+    Kustomize,
+    /// A release of the chart, by its name.
+    Chart(&'a str),
 }
 
 /// Who renews the webhook's certificate.
@@ -69,6 +87,28 @@ pub enum Issuer {
     Controller,
     /// The controller, by requests that somebody approves.
     Signer,
+    /// Somebody else, for a chart or for kustomize.
+    Other,
+}
+
+/// The Secret that the webhook serves from, and the keys in it.
+#[derive(Clone, Debug)]
+pub struct Mounted {
+    /// Its name.
+    pub secret: String,
+    /// Key of the certificate.
+    pub certificate: String,
+    /// Key of its key.
+    pub key: String,
+}
+
+/// As the manifests have it.
+impl Default for Mounted {
+    fn default() -> Self {
+        let [secret, certificate, key] =
+            ["pullgate-tls", "webhook-server-tls.crt", "webhook-server-tls.key"].map(str::to_owned);
+        Self { secret, certificate, key }
+    }
 }
 
 /// What the controller of the settings hands out.
@@ -155,22 +195,32 @@ impl Seen {
         known.is_none_or(|namespace| selects(webhook.get("namespaceSelector"), namespace))
     }
 
-    /// What puts the manifests right again: they come from a chart, from kustomize or from the script.
+    /// Where the manifests come from.
+    #[must_use]
+    pub fn origin(&self) -> Origin<'_> {
+        let Some(webhook) = &self.webhook else { return Origin::Script };
+        let release = text(webhook, "/metadata/annotations/meta.helm.sh~1release-name");
+        let is_kustomized = !list(webhook, "/spec/template/spec/containers/0/envFrom").is_empty();
+        match (release, is_kustomized) {
+            ("", false) => Origin::Script,
+            ("", true) => Origin::Kustomize,
+            (release, _) => Origin::Chart(release),
+        }
+    }
+
+    /// What puts the manifests right again.
     #[must_use]
     pub fn reapply(&self) -> String {
-        let release = self
-            .webhook
-            .as_ref()
-            .map_or("", |object| text(object, "/metadata/annotations/meta.helm.sh~1release-name"));
-        if release.is_empty() {
-            let maps = "/spec/template/spec/containers/0/envFrom";
-            let is_kustomized = self.webhook.as_ref().is_some_and(|it| !list(it, maps).is_empty());
-            let manifests = if is_kustomized { "--kustomize ." } else { "-f generated/" };
-            return format!("kubectl apply {manifests}");
+        match self.origin() {
+            Origin::Script => "kubectl apply -f generated/".to_owned(),
+            Origin::Kustomize => "kubectl apply --kustomize .".to_owned(),
+            Origin::Chart(release) => {
+                let (release, namespace) = (word(release), &self.namespace);
+                format!(
+                    "helm upgrade {release} deployment/helm/pullgate --namespace {namespace} --reuse-values"
+                )
+            }
         }
-        let namespace = &self.namespace;
-        let release = word(release);
-        format!("helm upgrade {release} deployment/helm/pullgate --namespace {namespace} --reuse-values")
     }
 
     /// Whether a check has what it needs.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::finding::{Report, Severity, word};
-use super::seen::{Issuer, Seen, is_for, list, name, selects, text, trusted};
+use super::seen::{CERTIFICATE, Issuer, Mounted, Origin, Seen, is_for, list, name, selects, text, trusted};
 use crate::certs::{Certificate, trusts};
 
 const DAY: i64 = 86_400;
@@ -45,20 +45,22 @@ pub(super) fn registered(seen: &Seen, report: &mut Report) {
 
 /// Whether what is served is what is trusted, and for how long.
 pub(super) fn certificate(seen: &Seen, report: &mut Report) {
-    if !seen.can_see("secret pullgate-tls") {
+    if !seen.can_see(CERTIFICATE) {
         return;
     }
+    let secret = format!("{}/{}", seen.namespace, seen.mounted.secret);
     let Some(own) = seen.serving.first() else {
         if seen.webhook.is_some() {
-            let problem =
-                format!("Secret {}/pullgate-tls has no certificate: nothing is served", seen.namespace);
+            let problem = format!(
+                "Secret {secret} has no certificate in {}: nothing is served",
+                seen.mounted.certificate
+            );
             report.add("certificate", Severity::Error, problem, issue(seen));
         }
         return;
     };
     if seen.has_another_key {
-        let problem =
-            format!("Secret {}/pullgate-tls has a key that is not its certificate's", seen.namespace);
+        let problem = format!("Secret {secret} has a key that is not its certificate's");
         report.add("certificate", Severity::Error, problem, issue(seen));
     }
     let left = own.not_after - seen.now;
@@ -112,11 +114,7 @@ enum Part {
 
 /// The command for another one, by whoever makes them.
 fn renew(seen: &Seen, part: Part) -> String {
-    let namespace = &seen.namespace;
-    let secret = match part {
-        Part::Certificate => "pullgate-tls",
-        Part::Authority => "pullgate-ca",
-    };
+    let (namespace, secret) = (&seen.namespace, &seen.mounted.secret);
     match (seen.issuer, part) {
         (Issuer::Script, _) => {
             let option = if matches!(part, Part::Authority) { "--renew-ca" } else { "--renew" };
@@ -124,11 +122,14 @@ fn renew(seen: &Seen, part: Part) -> String {
                 "deployment/generate-certs-and-config.sh {option} … && kubectl apply -f generated/ # with all settings"
             )
         }
-        (Issuer::CertManager, _) => format!("cmctl renew --namespace {namespace} {secret}"),
-        (Issuer::Controller, _) => format!("kubectl --namespace {namespace} delete secret {secret}"),
+        (Issuer::CertManager, Part::Certificate) => format!("cmctl renew --namespace {namespace} {secret}"),
+        // Its Certificate may be anywhere; one of these is for it, where it is ours.
+        (Issuer::CertManager, Part::Authority) => format!("cmctl renew --namespace {namespace} --all"),
         (Issuer::Signer, Part::Certificate) => REQUESTS.to_owned(),
-        // In the file that it reads, which somebody has put there.
-        (Issuer::Signer, Part::Authority) => log_of_controller(namespace),
+        // It renews by itself, long before. That of a signer is in the file that it reads, which somebody has put there.
+        (Issuer::Controller, _) | (Issuer::Signer, Part::Authority) => log_of_controller(namespace),
+        (Issuer::Other, Part::Certificate) => issue(seen),
+        (Issuer::Other, Part::Authority) => format!("{} # with another CA", seen.reapply()),
     }
 }
 
@@ -142,6 +143,16 @@ fn issue(seen: &Seen) -> String {
         }
         Issuer::Controller => log_of_controller(namespace),
         Issuer::Signer => REQUESTS.to_owned(),
+        Issuer::Other if seen.origin() == Origin::Kustomize => {
+            format!("{} # with another pair", seen.reapply())
+        }
+        Issuer::Other => {
+            let Mounted { secret, certificate, key } = &seen.mounted;
+            let [secret, certificate, key] = [secret, certificate, key].map(|it| word(it));
+            format!(
+                "kubectl --namespace {namespace} create secret generic {secret} --from-file={certificate}=… --from-file={key}=… --dry-run=client -o yaml | kubectl apply -f -"
+            )
+        }
     }
 }
 

@@ -206,6 +206,11 @@ fn settings(patient: &Patient<'_>, space: &Space) {
     patient.told("settings", "REGISTRY=", "error");
     set("REGISTRY=registry.example");
     patient.gone("settings", "");
+    // By the name that another webhook had for it.
+    set("CONFIG_CERT_PATH=/run/secrets/tls/other.crt");
+    patient.told("certificate", "has no certificate in other.crt", "error");
+    set("CONFIG_CERT_PATH-");
+    patient.gone("certificate", "");
     // What the Deployment says and nobody has noticed yet, in the registration and in Pods and accounts.
     set("IMAGE_PULL_SECRET=regcred");
     space.kubectl("create -f -").input(&pod("bare", "registry.example/nginx:1")).ok();
@@ -308,6 +313,15 @@ fn every_finding_about_the_controller_is_told_and_mended() {
     kubectl("create -f -").input(&resource).ok();
     let mend = patient.told("resources", &format!("ImagePullSecret {} is not ready", space.name), "warning");
     patient.installation.run(&mend);
+    let rights = "patch clusterrole pullgate-controller-resources --type=json --patch";
+    let rules = json!([{"op": "replace", "path": "/rules", "value": [
+        {"apiGroups": ["images.banzaicloud.io"], "resources": ["imagepullsecrets"], "verbs": ["list"]},
+    ]}]);
+    kubectl(rights).word(&rules.to_string()).ok();
+    patient.mended("rights", "may not list pods in all namespaces", "error");
+    kubectl("delete clusterrole pullgate-controller-resources").ok();
+    patient.told("resources", "may not list them: it leaves them alone", "info");
+    patient.gone("rights", "");
     kubectl("delete imagepullsecret").word(&space.name).ok();
     patient.gone("resources", "");
 }

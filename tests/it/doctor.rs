@@ -151,6 +151,9 @@ fn mends(seen: &Seen, check: &str) -> Vec<String> {
     findings.map(|finding| finding.mend).collect()
 }
 
+const LOG: &str =
+    "kubectl --namespace pullgate logs --selector app.kubernetes.io/component=controller --tail=50";
+
 #[test]
 fn a_certificate_is_renewed_by_who_issues_it() {
     let by = [Issuer::Script, Issuer::CertManager, Issuer::Controller, Issuer::Signer];
@@ -168,7 +171,7 @@ fn a_certificate_is_renewed_by_who_issues_it() {
             [
                 &*format!("{script} --renew … && kubectl apply -f generated/ # with all settings"),
                 "cmctl renew --namespace pullgate pullgate-tls",
-                "kubectl --namespace pullgate delete secret pullgate-tls",
+                LOG,
                 "kubectl get certificatesigningrequests",
             ],
         ),
@@ -179,7 +182,7 @@ fn a_certificate_is_renewed_by_who_issues_it() {
             [
                 &format!("{script} --renew … && kubectl apply -f generated/ # with all settings"),
                 "cmctl renew --namespace pullgate pullgate-tls",
-                "kubectl --namespace pullgate delete secret pullgate-tls",
+                LOG,
                 "kubectl get certificatesigningrequests",
             ],
         ),
@@ -191,9 +194,9 @@ fn a_certificate_is_renewed_by_who_issues_it() {
     }
     for (issuer, expected) in by.into_iter().zip([
         &*format!("{script} --renew-ca … && kubectl apply -f generated/ # with all settings"),
-        "cmctl renew --namespace pullgate pullgate-ca",
-        "kubectl --namespace pullgate delete secret pullgate-ca",
-        "kubectl --namespace pullgate logs --selector app.kubernetes.io/component=controller --tail=50",
+        "cmctl renew --namespace pullgate --all",
+        LOG,
+        LOG,
     ]) {
         // What an authority signs does not outlive it, but for what others have signed.
         let (old, new) = (certified((-100, 99), (-50, 49)), certified((0, 100), (0, 50)));
@@ -215,6 +218,59 @@ fn a_key_that_is_not_the_certificates_is_told() {
     assert_eq!(mends(&seen, "certificate"), ["kubectl apply --kustomize ."]);
     seen.issuer = Issuer::Signer;
     assert_eq!(mends(&seen, "certificate"), ["kubectl get certificatesigningrequests"]);
+}
+
+/// Neither the script nor anybody else here makes the pair of a chart or of kustomize that was told to take one.
+#[test]
+fn a_pair_of_somebody_else_is_replaced_where_it_is() {
+    let mut seen = Seen { issuer: Issuer::Other, ..certified((-100, 200), (-50, 49)) };
+    seen.mounted.secret = "own-tls".to_owned();
+    seen.webhook = Some(json!({"metadata": {"annotations": {"meta.helm.sh/release-name": "gate"}}}));
+    let put = "kubectl --namespace pullgate create secret generic own-tls --from-file=webhook-server-tls.crt=… \
+               --from-file=webhook-server-tls.key=… --dry-run=client -o yaml | kubectl apply -f -";
+    assert_eq!(mends(&seen, "expiry"), [put]);
+    seen.has_another_key = true;
+    assert_eq!(mends(&seen, "certificate"), [put]);
+    seen.serving.clear();
+    let found = examine(&seen).findings;
+    let problem = "Secret pullgate/own-tls has no certificate in webhook-server-tls.crt: nothing is served";
+    assert!(found.iter().any(|it| it.problem == problem && it.mend == put), "{found:?}");
+    let over = certified((-100, 99), (-50, 49));
+    seen = Seen { issuer: Issuer::Other, serving: certified((0, 100), (0, 50)).serving, ..over };
+    assert_eq!(mends(&seen, "expiry"), ["kubectl apply -f generated/ # with another CA"]);
+}
+
+#[test]
+fn resources_that_the_controller_may_not_list_are_left_to_somebody_else() {
+    let seen = Seen { leaves_resources: true, namespace: "pullgate".to_owned(), ..Seen::default() };
+    let found = examine(&seen).findings.into_iter().find(|it| it.check == "resources").unwrap();
+    assert_eq!((found.severity, found.mend.as_str()), (Severity::Info, "kubectl get imagepullsecrets"));
+}
+
+#[test]
+fn of_many_secrets_of_somebody_else_some_are_named_and_the_others_counted() {
+    let names: Vec<_> = (10..35).map(|n| format!("team-{n}")).collect();
+    let theirs = Copy { content: Digest::of(b"two"), is_ours: false };
+    let seen = Seen {
+        distribution: Some(Distribution {
+            secret: "regcred".to_owned(),
+            source: ("pullgate".to_owned(), "regcred".to_owned()),
+            has_others: false,
+            overwrites: false,
+            excluded: BTreeSet::new(),
+            accounts: Names::patterns(["default"]),
+        }),
+        copies: Some(Copies {
+            source: Some(Digest::of(b"one")),
+            by_namespace: names.iter().map(|name| (name.clone(), theirs.clone())).collect(),
+        }),
+        namespaces: names.iter().map(|name| named(name)).collect(),
+        ..Seen::default()
+    };
+    let found = examine(&seen).findings;
+    let mut left = found.iter().filter(|it| it.check == "copies");
+    assert_eq!(left.clone().count(), 21);
+    assert!(left.any(|it| it.problem == "and 5 more Secrets likewise"), "{found:?}");
 }
 
 #[test]
