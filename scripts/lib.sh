@@ -33,6 +33,11 @@ need() {
   } </dev/null >/dev/null || fail "apt-get could not install ${packages[*]}: see above"
 }
 
+# need_faketime: installs libfaketime where that can be done. Where it cannot, who needs it says so.
+need_faketime() {
+  if [[ $(uname) == Linux && $(id -u) == 0 ]] && command -v apt-get >/dev/null; then need faketime:faketime; fi
+}
+
 # at_least WANTED IS: whether version IS is WANTED or newer; both are numbers with dots.
 at_least() {
   local -a wanted is
