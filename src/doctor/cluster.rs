@@ -106,8 +106,10 @@ impl Cluster {
             let is_it = |name: &OsString| {
                 name.to_str().and_then(|name| WEBHOOK.find(name)).is_some_and(|(_, own)| own == variable)
             };
-            let (_, file) = environment.iter().find(|(name, _)| is_it(name))?;
-            file.to_string_lossy().rsplit('/').next().map(str::to_owned)
+            // An empty one counts as unset.
+            let mut files = environment.iter().filter(|(name, _)| is_it(name));
+            let file = files.find_map(|(_, file)| file.to_str().filter(|file| !file.trim().is_empty()))?;
+            file.rsplit('/').next().map(str::to_owned)
         };
         let webhook = self.seen.webhook.clone().unwrap_or_default();
         let volumes = list(&webhook, "/spec/template/spec/volumes").iter();

@@ -209,8 +209,9 @@ fn settings(patient: &Patient<'_>, space: &Space) {
     // By the name that another webhook had for it.
     set("CONFIG_CERT_PATH=/run/secrets/tls/other.crt");
     patient.told("certificate", "has no certificate in other.crt", "error");
-    set("CONFIG_CERT_PATH-");
+    set("CONFIG_CERT_PATH=");
     patient.gone("certificate", "");
+    set("CONFIG_CERT_PATH-");
     // What the Deployment says and nobody has noticed yet, in the registration and in Pods and accounts.
     set("IMAGE_PULL_SECRET=regcred");
     space.kubectl("create -f -").input(&pod("bare", "registry.example/nginx:1")).ok();
