@@ -93,10 +93,13 @@ impl Known {
     ) -> Result<(V, Vec<Notice>), Vec<ConfigError>> {
         let (mut notices, mut errors) = (Vec::new(), Vec::new());
         let mut known = BTreeMap::<_, (_, String)>::new();
+        let named = self.variables.iter().map(|variable| (*variable, words(variable)));
+        // Short ones are a letter away from anything.
+        let named: Vec<_> = named.filter(|(variable, _)| variable.len() >= SHORTEST).collect();
         for (name, value) in environment {
             let Some(name) = name.to_str() else { continue };
             let Some((name, variable)) = self.find(name) else {
-                notices.extend(self.resembled(name).map(|variable| {
+                notices.extend(resembled(name, &named).map(|variable| {
                     Notice::Warning(format!("{name} is not a variable of pullgate; is {variable} meant?"))
                 }));
                 continue;
@@ -140,35 +143,33 @@ impl Known {
         let own = self.variables.iter().map(|variable| (*variable, *variable));
         own.chain(self.aliases.iter().copied()).find(|(known, _)| *known == name)
     }
+}
 
-    /// The known variable that an unknown one is probably meant to be: a letter or two off, or made of its words, with
-    /// other endings, in another order, some left out (`IGNORE_REGISTRY`, `NAMESPACES_EXCLUDE`, `PULL_SECRET`).
-    fn resembled(&self, name: &str) -> Option<&'static str> {
-        // Variables of other settings and systems: short ones are a letter away from anything.
-        if name.len() < 6 {
-            return None;
-        }
-        let upper = name.to_ascii_uppercase();
-        let is_near = |variable: &str| {
-            let most = (variable.len() / 4).min(2);
-            // Each letter too many is one off: no name is worth the work that is much longer.
-            upper.len().abs_diff(variable.len()) <= most
-                && strsim::damerau_levenshtein(&upper, variable) <= most
-        };
-        // Few mistype the first letter, and SSL_CERT_FILE is not TLS_CERT_FILE.
-        let same_start = |variable: &str| {
-            variable.get(..1).zip(name.get(..1)).is_some_and(|(a, b)| a.eq_ignore_ascii_case(b))
-        };
-        let named = words(name);
-        let made_of = |variable: &str| {
-            let known = words(variable);
-            named.iter().all(|word| known.contains(word)) && (named.len() > 1 || known.len() == 1)
-        };
-        let long = || self.variables.iter().copied().filter(|variable| variable.len() >= 6);
-        long()
-            .find(|variable| same_start(variable) && is_near(variable))
-            .or_else(|| long().find(|variable| made_of(variable)))
+/// Letters of the shortest name that is compared with others.
+const SHORTEST: usize = 6;
+
+/// The known variable, of these with their words, that an unknown one is probably meant to be: a letter or two off, or made
+/// of its words, with other endings, in another order, some left out (`IGNORE_REGISTRY`, `NAMESPACES_EXCLUDE`,
+/// `PULL_SECRET`).
+fn resembled(name: &str, known: &[(&'static str, Vec<String>)]) -> Option<&'static str> {
+    // A variable of other settings or systems.
+    if name.len() < SHORTEST {
+        return None;
     }
+    let upper = name.to_ascii_uppercase();
+    let is_near = |variable: &str| {
+        let most = (variable.len() / 4).min(2);
+        // Each letter too many is one off: no name is worth the work that is much longer.
+        upper.len().abs_diff(variable.len()) <= most && strsim::damerau_levenshtein(&upper, variable) <= most
+    };
+    // Few mistype the first letter, and SSL_CERT_FILE is not TLS_CERT_FILE.
+    let same_start =
+        |variable: &str| variable.get(..1).zip(name.get(..1)).is_some_and(|(a, b)| a.eq_ignore_ascii_case(b));
+    let own = words(name);
+    let made_of =
+        |words: &[String]| own.iter().all(|word| words.contains(word)) && (own.len() > 1 || words.len() == 1);
+    let near = known.iter().find(|(variable, _)| same_start(variable) && is_near(variable));
+    near.or_else(|| known.iter().find(|(_, words)| made_of(words))).map(|(variable, _)| *variable)
 }
 
 /// The stems of a name's words, sorted.
