@@ -66,7 +66,7 @@ impl Config {
         environment: impl IntoIterator<Item = (OsString, OsString)>,
         terminal: bool,
     ) -> Result<Self, Vec<ConfigError>> {
-        let (values, mut read) = start(environment)?;
+        let (values, mut read) = WEBHOOK.read(environment)?;
         let policy = policy::read(&values, &mut read);
         let serving = serving::read(&values, &mut read);
         let logging =
@@ -88,19 +88,12 @@ impl Config {
 pub fn load_policy(
     environment: impl IntoIterator<Item = (OsString, OsString)>,
 ) -> Result<(Policy, Vec<Notice>), Vec<ConfigError>> {
-    let (values, mut read) = start(environment)?;
+    let (values, mut read) = WEBHOOK.read(environment)?;
     let policy = policy::read(&values, &mut read);
     if read.errors.is_empty() { Ok((policy, read.notices)) } else { Err(read.errors) }
 }
 
 /// What there is to say about the names in an environment, whatever their values are.
 pub fn notices(environment: impl IntoIterator<Item = (OsString, OsString)>) -> Vec<Notice> {
-    WEBHOOK.read::<raw::Values>(environment).map(|(_, notices)| notices).unwrap_or_default()
-}
-
-fn start(
-    environment: impl IntoIterator<Item = (OsString, OsString)>,
-) -> Result<(raw::Values, Reader), Vec<ConfigError>> {
-    let (values, notices) = WEBHOOK.read(environment)?;
-    Ok((values, Reader { notices, ..Reader::default() }))
+    WEBHOOK.read::<raw::Values>(environment).map(|(_, read)| read.notices).unwrap_or_default()
 }

@@ -6,6 +6,7 @@ use std::ffi::OsString;
 use serde::de::DeserializeOwned;
 
 use super::ConfigError;
+use super::read::Reader;
 use crate::image::analysis::Notice;
 
 /// Defines a struct of raw strings and the list of its variables.
@@ -82,15 +83,15 @@ pub const WEBHOOK: Known = Known {
 };
 
 impl Known {
-    /// Picks the known variables out of an environment, as a struct made by `variables!`, and notices unknown ones
-    /// that look like them.
+    /// Picks the known variables out of an environment, as a struct made by `variables!`, for a reader that knows what
+    /// they were called there, and notices unknown ones that look like them.
     ///
     /// # Errors
     /// A known variable whose value is not UTF-8, and two names of one variable with different values.
-    pub fn read<V: DeserializeOwned + Default>(
+    pub(crate) fn read<V: DeserializeOwned + Default>(
         &self,
         environment: impl IntoIterator<Item = (OsString, OsString)>,
-    ) -> Result<(V, Vec<Notice>), Vec<ConfigError>> {
+    ) -> Result<(V, Reader), Vec<ConfigError>> {
         let (mut notices, mut errors) = (Vec::new(), Vec::new());
         let mut known = BTreeMap::<_, (_, String)>::new();
         let named = self.variables.iter().map(|variable| (*variable, words(variable)));
@@ -127,6 +128,7 @@ impl Known {
             }
             known.insert(variable, (name, value));
         }
+        let called = known.iter().map(|(variable, (name, _))| (*variable, *name)).collect();
         let known = known.into_iter().map(|(variable, (_, value))| (variable.to_owned(), value));
         let values = envy::from_iter(known).unwrap_or_else(|error| {
             // Every field is an optional string, so there is nothing left to refuse.
@@ -134,7 +136,11 @@ impl Known {
             errors.push(ConfigError { variable: "environment".to_owned(), value: String::new(), problem });
             V::default()
         });
-        if errors.is_empty() { Ok((values, notices)) } else { Err(errors) }
+        if errors.is_empty() {
+            Ok((values, Reader { called, notices, ..Reader::default() }))
+        } else {
+            Err(errors)
+        }
     }
 
     /// A variable by any of its names: the name, and what it is called here.
@@ -188,12 +194,18 @@ fn words(name: &str) -> Vec<String> {
 mod tests {
     use super::*;
 
+    fn read(
+        environment: impl IntoIterator<Item = (OsString, OsString)>,
+    ) -> Result<(Values, Vec<Notice>), Vec<ConfigError>> {
+        WEBHOOK.read(environment).map(|(values, read)| (values, read.notices))
+    }
+
     fn notices(names: &[&str]) -> Vec<String> {
         let environment = names.iter().map(|name| (OsString::from(name), OsString::from("x")));
         let text = |notice| match notice {
             Notice::Warning(text) | Notice::Note(text) => text,
         };
-        WEBHOOK.read::<Values>(environment).unwrap().1.into_iter().map(text).collect()
+        read(environment).unwrap().1.into_iter().map(text).collect()
     }
 
     #[test]
@@ -254,9 +266,8 @@ mod tests {
 
     #[test]
     fn another_name_of_a_variable_is_read_and_said_and_must_not_disagree() {
-        let read = |pairs: &[(&str, &str)]| {
-            WEBHOOK.read::<Values>(pairs.iter().map(|(name, value)| (name.into(), value.into())))
-        };
+        let read =
+            |pairs: &[(&str, &str)]| read(pairs.iter().map(|(name, value)| (name.into(), value.into())));
         let raw = read(&[("CONFIG_PORT", "9443")]).unwrap();
         assert_eq!(raw.0.port.as_deref(), Some("9443"));
         assert_eq!(raw.1, [Notice::Note("CONFIG_PORT is read as PORT".to_owned())]);
@@ -272,7 +283,7 @@ mod tests {
     #[test]
     fn every_variable_reaches_its_field() {
         for name in VARIABLES {
-            let raw = WEBHOOK.read::<Values>([(OsString::from(name), OsString::from("marker"))]).unwrap();
+            let raw = read([(OsString::from(name), OsString::from("marker"))]).unwrap();
             assert!(format!("{:?}", raw.0).contains("marker"), "{name}");
         }
     }

@@ -12,6 +12,8 @@ use crate::image::analysis::Notice;
 /// as its default.
 #[derive(Default)]
 pub(crate) struct Reader {
+    /// What variables are called where they were found, if otherwise than here.
+    pub(crate) called: HashMap<&'static str, &'static str>,
     pub(crate) errors: Vec<ConfigError>,
     pub(crate) notices: Vec<Notice>,
     pub(crate) effective: HashMap<&'static str, String>,
@@ -33,7 +35,8 @@ impl Reader {
 
     pub(crate) fn refuse(&mut self, variable: &'static str, value: &str, problem: impl Display) {
         let value = value.chars().take(200).collect();
-        self.errors.push(ConfigError { variable: variable.to_owned(), value, problem: problem.to_string() });
+        let variable = (*self.called.get(variable).unwrap_or(&variable)).to_owned();
+        self.errors.push(ConfigError { variable, value, problem: problem.to_string() });
     }
 
     /// true/false/1/0/yes/no in any case.
@@ -139,7 +142,9 @@ impl Reader {
                 Err(problem) => self.refuse(variable, name, problem),
             }
         }
-        self.effective(variable, names.join(","));
+        // Nothing at all would be the default.
+        let is_emptied = raw.is_some() && names.is_empty();
+        self.effective(variable, if is_emptied { ",".to_owned() } else { names.join(",") });
         names
     }
 

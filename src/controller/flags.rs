@@ -217,8 +217,7 @@ impl Given {
         };
         let mut all: Vec<_> = environment.into_iter().filter(|(name, _)| !flagged(name)).collect();
         all.extend(self.0.iter().map(|(_, variable, value)| (variable.into(), value.0.clone())));
-        let read = known.read::<V>(all).and_then(|(values, notices)| {
-            let mut read = Reader { notices, ..Reader::default() };
+        let read = known.read::<V>(all).and_then(|(values, mut read)| {
             let settings = settings(&values, &mut read);
             let Reader { errors, notices, .. } = read;
             if errors.is_empty() { Ok((settings, notices)) } else { Err(errors) }

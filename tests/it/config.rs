@@ -276,6 +276,34 @@ fn more_than_can_be_buffered_is_warned_about() {
 }
 
 #[test]
+fn a_problem_names_the_variable_that_is_set() {
+    for (variable, value, problem) in [
+        ("CONFIG_PORT", "x", "is not a whole number from 1 to 65535"),
+        ("PORT", "x", "is not a whole number from 1 to 65535"),
+    ] {
+        assert!(
+            errors(&[(variable, value)])[0].starts_with(&format!("{variable}={value:?}: {problem}")),
+            "{variable}"
+        );
+    }
+}
+
+#[test]
+fn a_list_that_is_emptied_is_in_effect_as_one() {
+    for variable in ["CONFIG_EXCLUDE_NAMESPACES", "CONFIG_SERVICE_ACCOUNTS", "EXCLUDE_NAMESPACES"] {
+        let account = ("CONFIG_TARGET_IMAGE_PULL_SECRET_NAME", "regcred");
+        let config = load(&[account, (variable, " , ,")]).unwrap();
+        assert!(config.effective.contains(&(variable, ",".to_owned())), "{:?}", config.effective);
+        let again: Vec<_> = config.effective.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        assert_eq!(
+            load(&again).unwrap().policy.service_accounts,
+            config.policy.service_accounts,
+            "{variable}"
+        );
+    }
+}
+
+#[test]
 fn the_effective_configuration_can_be_loaded_again() {
     let config =
         load(&[("REGISTRY_MAP", "docker.io = r.example/d"), ("FORCE_IMAGE_PULL_POLICY", "yes")]).unwrap();

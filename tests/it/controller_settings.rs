@@ -294,6 +294,7 @@ fn what_cannot_be_used_is_named_with_what_is_accepted() {
         ("CONFIG_SECRET_NAMESPACE", "a.b", "name of a namespace"),
         ("CONFIG_SOURCE_IMAGE_PULL_SECRET_NAME", "A", "lower-case letters"),
         ("CONFIG_SERVICEACCOUNTS", "a,B", "name of a ServiceAccount"),
+        ("CONFIG_SERVICE_ACCOUNTS", "a,B", "name of a ServiceAccount"),
         ("CONFIG_EXCLUDED_NAMESPACES", "kube-*", "name of a namespace"),
         ("CONFIG_FORCE", "maybe", "true, false"),
         ("CONFIG_MANAGEDONLY", "2", "true, false"),
