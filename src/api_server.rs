@@ -7,6 +7,8 @@ use std::time::Duration;
 use http::Request;
 use kube::config::{InClusterError, KubeConfigOptions, Kubeconfig, KubeconfigError};
 use kube::{Client, Config};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use serde::Deserialize;
 use serde_json::Value;
 
 use crate::cause::cause;
@@ -33,6 +35,9 @@ pub enum ClientError {
         /// What is wrong with it.
         problem: String,
     },
+    /// A context is asked for where there is none.
+    #[error("--context {0}: there is no kubeconfig; give --kubeconfig with a file that has this context")]
+    NoContext(String),
     /// There is no ServiceAccount to be had.
     #[error("no ServiceAccount of a Pod: {0}; outside of a cluster give --kubeconfig")]
     NoServiceAccount(InClusterError),
@@ -46,27 +51,57 @@ pub enum ClientError {
 /// # Errors
 /// What cannot be read or used.
 pub(crate) async fn config(kubeconfig: Option<&Path>) -> Result<Config, ClientError> {
-    reach(kubeconfig, None).await
+    reach(kubeconfig.map(Path::to_owned).as_slice(), None).await
 }
 
-async fn reach(kubeconfig: Option<&Path>, context: Option<&str>) -> Result<Config, ClientError> {
-    let mut config = match kubeconfig {
-        None => Config::incluster().map_err(ClientError::NoServiceAccount)?,
-        Some(path) => {
-            // Its other lines quote the file, which holds credentials.
-            let problem = |error: KubeconfigError| ClientError::Kubeconfig {
-                path: path.to_owned(),
-                problem: error.to_string().lines().take(1).collect(),
-            };
-            // The library panics at the start of a text in UTF-16.
-            text(path).map_err(|problem| ClientError::Unreadable { path: path.to_owned(), problem })?;
-            let read = Kubeconfig::read_from(path).map_err(problem)?;
-            let options =
-                KubeConfigOptions { context: context.map(str::to_owned), ..KubeConfigOptions::default() };
-            Config::from_custom_kubeconfig(read, &options).await.map_err(problem)?
-        }
+/// How a person reaches it: by the kubeconfig that is named, else as kubectl does (`KUBECONFIG`, `$HOME/.kube/config`), else
+/// as a Pod.
+///
+/// # Errors
+/// What cannot be read or used.
+pub(crate) async fn as_kubectl(
+    kubeconfig: Option<&Path>,
+    context: Option<&str>,
+) -> Result<Config, ClientError> {
+    let files = kubeconfig.map_or_else(usual, |path| Ok(vec![path.to_owned()]))?;
+    reach(&files, context).await
+}
+
+/// The files that kubectl would read. `KUBECONFIG` may list some that are not there yet, but never means another cluster
+/// than theirs.
+fn usual() -> Result<Vec<PathBuf>, ClientError> {
+    let exist = |paths: Vec<PathBuf>| paths.into_iter().filter(|path| path.exists()).collect::<Vec<_>>();
+    let Some(listed) = std::env::var_os("KUBECONFIG").filter(|paths| !paths.is_empty()) else {
+        let home = std::env::home_dir().map(|home| home.join(".kube/config"));
+        return Ok(exist(home.into_iter().collect()));
     };
-    // So it does at a token that no header can carry.
+    let files = exist(std::env::split_paths(&listed).filter(|path| !path.as_os_str().is_empty()).collect());
+    if files.is_empty() {
+        let problem = "of KUBECONFIG: there is no such file".to_owned();
+        return Err(ClientError::Kubeconfig { path: listed.into(), problem });
+    }
+    Ok(files)
+}
+
+/// By the contents of these files together, or as a Pod where there is none.
+async fn reach(files: &[PathBuf], context: Option<&str>) -> Result<Config, ClientError> {
+    let mut config = if files.is_empty() {
+        if let Some(context) = context {
+            return Err(ClientError::NoContext(context.to_owned()));
+        }
+        Config::incluster().map_err(ClientError::NoServiceAccount)?
+    } else {
+        let path: PathBuf = std::env::join_paths(files).unwrap_or_default().into();
+        let mut merged = Kubeconfig::default();
+        for file in files {
+            let next = read(file)?;
+            merged = merged.merge(next).map_err(|error| unusable(&path, &error))?;
+        }
+        let options =
+            KubeConfigOptions { context: context.map(str::to_owned), ..KubeConfigOptions::default() };
+        Config::from_custom_kubeconfig(merged, &options).await.map_err(|error| unusable(&path, &error))?
+    };
+    // The library panics at a token that no header can carry.
     let user = serde_json::to_value(&config.auth_info).unwrap_or_default();
     if user["token"].as_str().is_some_and(|token| token.contains(char::is_control)) {
         return Err(ClientError::NoClient(String::from(
@@ -79,22 +114,18 @@ async fn reach(kubeconfig: Option<&Path>, context: Option<&str>) -> Result<Confi
     Ok(config)
 }
 
-/// How a person reaches it: by the kubeconfig that is named, else as kubectl does (`KUBECONFIG`, `$HOME/.kube/config`), else
-/// as a Pod.
-///
-/// # Errors
-/// What cannot be read or used.
-pub(crate) async fn as_kubectl(
-    kubeconfig: Option<&Path>,
-    context: Option<&str>,
-) -> Result<Config, ClientError> {
-    let named = kubeconfig.map(Path::to_owned);
-    let usual = || {
-        let listed = std::env::var_os("KUBECONFIG").filter(|paths| !paths.is_empty());
-        let first = listed.and_then(|paths| std::env::split_paths(&paths).find(|path| path.exists()));
-        first.or_else(|| Some(std::env::home_dir()?.join(".kube/config")).filter(|path| path.exists()))
-    };
-    reach(named.or_else(usual).as_deref(), context).await
+fn read(path: &Path) -> Result<Kubeconfig, ClientError> {
+    // The library panics at the start of a text in UTF-16.
+    text(path).map_err(|problem| ClientError::Unreadable { path: path.to_owned(), problem })?;
+    let mut read = Kubeconfig::read_from(path).map_err(|error| unusable(path, &error))?;
+    // Another file may have one, and this is none.
+    read.current_context = read.current_context.filter(|context| !context.is_empty());
+    Ok(read)
+}
+
+fn unusable(path: &Path, error: &KubeconfigError) -> ClientError {
+    // Its other lines quote the file, which holds credentials.
+    ClientError::Kubeconfig { path: path.to_owned(), problem: error.to_string().lines().take(1).collect() }
 }
 
 /// The error for a configuration that makes no client.
@@ -104,6 +135,18 @@ pub(crate) fn no_client(error: &kube::Error) -> ClientError {
 
 /// Objects of one answer.
 const PAGE: u32 = 500;
+
+/// What is read of the answer to a list.
+#[derive(Deserialize)]
+struct Page {
+    metadata: Option<PageMetadata>,
+    items: Option<Vec<Value>>,
+}
+
+#[derive(Deserialize)]
+struct PageMetadata {
+    r#continue: Option<String>,
+}
 
 /// Hands over all objects of a list, page by page.
 ///
@@ -118,13 +161,18 @@ pub(crate) async fn pages(
     loop {
         let page = format!("{path}{joint}limit={PAGE}&continue={next}");
         let request = Request::get(page).body(Vec::new()).map_err(kube::Error::HttpError)?;
-        let mut page: Value = client.request(request).await?;
-        let more = page["metadata"]["continue"].as_str().unwrap_or_default();
-        next = more.replace('%', "%25").replace('+', "%2B");
-        hand_over(page["items"].as_array_mut().map(std::mem::take).unwrap_or_default());
-        if next.is_empty() {
+        let Page { metadata, items } = client.request(request).await?;
+        hand_over(items.unwrap_or_default());
+        let more = metadata.and_then(|metadata| metadata.r#continue).unwrap_or_default();
+        let more = utf8_percent_encode(&more, NON_ALPHANUMERIC).to_string();
+        if more.is_empty() {
             return Ok(());
         }
+        if more == next {
+            let problem = "a page of the list leads to itself";
+            return Err(kube::Error::SerdeError(serde::de::Error::custom(problem)));
+        }
+        next = more;
     }
 }
 
@@ -138,8 +186,12 @@ pub(crate) fn text(path: &Path) -> io::Result<String> {
 
 /// The API server's own words, or what kept it from having any.
 pub(crate) fn said(error: &kube::Error) -> String {
-    if let kube::Error::Api(status) = error {
-        return status.message.clone();
+    match error {
+        kube::Error::Api(status) if status.message.trim().is_empty() => {
+            format!("the API server answers {} and no word", status.code)
+        }
+        kube::Error::Api(status) => status.message.clone(),
+        kube::Error::SerdeError(problem) => format!("the API server's answer cannot be read: {problem}"),
+        _ => format!("the API server cannot be asked: {}", cause(error)),
     }
-    format!("the API server cannot be asked: {}", cause(error))
 }

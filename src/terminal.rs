@@ -53,3 +53,18 @@ pub(crate) fn misleads(character: char) -> bool {
                 | '\u{e0000}'..='\u{e007f}'
         )
 }
+
+/// Text of anybody's as it may go to a terminal or into a page.
+pub(crate) fn shown(text: &str) -> String {
+    text.chars().flat_map(|c| if misleads(c) { c.escape_default().collect() } else { vec![c] }).collect()
+}
+
+/// The line of an error, whoever wrote what is in it.
+pub(crate) fn error(problem: &str) -> String {
+    format!("error: {}\n", shown(problem))
+}
+
+/// The line of a warning, likewise.
+pub(crate) fn warning(problem: &str) -> String {
+    format!("warning: {}\n", shown(problem))
+}

@@ -16,6 +16,7 @@ use crate::controller::crd;
 use crate::controller::flags::{Flags, with_two_dashes};
 use crate::controller::refresher;
 use crate::policy::Policy;
+use crate::terminal::error;
 use crate::{doctor, images, manual, offline, policy_export, register};
 
 /// Exit status of an unusable configuration, certificate or input.
@@ -148,7 +149,7 @@ fn printed(made: Result<String, impl Display>) -> ExitCode {
     match made {
         Ok(text) => print(&text, 0),
         Err(problem) => {
-            print_lines(&[format!("error: {problem}\n")]);
+            print_lines(&[error(&problem.to_string())]);
             ExitCode::from(UNUSABLE)
         }
     }

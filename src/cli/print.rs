@@ -8,6 +8,7 @@ use log::{info, warn};
 use super::UNUSABLE;
 use crate::config::{ConfigError, notices};
 use crate::image::analysis::Notice;
+use crate::terminal::{self, error, warning};
 
 /// Writes to standard output, and returns this exit status, unless that fails; a reader that has gone away is no error of
 /// ours.
@@ -15,7 +16,7 @@ pub(super) fn print(text: &str, status: u8) -> ExitCode {
     let mut output = io::stdout();
     match output.write_all(text.as_bytes()).and_then(|()| output.flush()) {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => {
-            print_lines(&[format!("error: standard output cannot be written: {error}\n")]);
+            print_lines(&[terminal::error(&format!("standard output cannot be written: {error}"))]);
             ExitCode::from(UNUSABLE)
         }
         _ => ExitCode::from(status),
@@ -34,7 +35,7 @@ pub(super) fn log_notices(notices: &[Notice]) {
 /// To a person, or to a log of CI: plain lines suit both.
 pub(super) fn print_notices(notices: &[Notice]) {
     let line = |notice: &Notice| match notice {
-        Notice::Warning(text) => format!("warning: {text}\n"),
+        Notice::Warning(text) => warning(text),
         Notice::Note(text) => format!("note: {text}\n"),
     };
     print_lines(&notices.iter().map(line).collect::<Vec<_>>());
@@ -47,7 +48,7 @@ pub(super) fn unusable(errors: &[ConfigError]) -> ExitCode {
 }
 
 pub(super) fn refused(errors: &[ConfigError]) -> ExitCode {
-    print_lines(&errors.iter().map(|error| format!("error: {error}\n")).collect::<Vec<_>>());
+    print_lines(&errors.iter().map(|problem| error(&problem.to_string())).collect::<Vec<_>>());
     ExitCode::from(UNUSABLE)
 }
 

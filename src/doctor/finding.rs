@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use serde::Serialize;
 
-use crate::terminal::{CYAN, PLAIN, RED, YELLOW, misleads};
+use crate::terminal::{CYAN, PLAIN, RED, YELLOW, shown};
 
 /// How bad it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -80,7 +80,7 @@ impl Report {
         for Finding { check, severity, problem, mend } in &self.findings {
             // Never fails for a String.
             let (colour, end) = if coloured { (severity.colour(), PLAIN) } else { ("", "") };
-            let (problem, mend) = (plain(problem), plain(mend));
+            let (problem, mend) = (shown(problem), shown(mend));
             let _ = writeln!(text, "{colour}{:<7}{end} {check}: {problem}; {mend}", severity.as_str());
         }
         let count = |severity| self.findings.iter().filter(|finding| finding.severity == severity).count();
@@ -114,11 +114,6 @@ pub(super) fn word(text: &str) -> String {
         return text.to_owned();
     }
     format!("'{}'", text.replace('\'', r"'\''"))
-}
-
-/// Objects may be named and labelled by anybody; nothing of that reaches a terminal as a control character.
-fn plain(text: &str) -> String {
-    text.chars().map(|char| if misleads(char) { '?' } else { char }).collect()
 }
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! PURE: what a registry says it wants to be logged in with (`WWW-Authenticate`, RFC 9110, 11.6.1).
 
+use http_auth::parser::ChallengeParser;
+
 /// How to log in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Challenge {
@@ -17,60 +19,27 @@ pub(super) enum Challenge {
 }
 
 impl Challenge {
-    /// The first of several headers that can be met; a token is better than a password.
+    /// The first of all that are in the headers which can be met; a token is better than a password.
     pub(super) fn of<'a>(headers: impl Iterator<Item = &'a str>) -> Option<Self> {
         let mut basic = None;
-        for header in headers {
-            match header.split_once(' ').unwrap_or((header, "")) {
-                (scheme, parameters) if scheme.eq_ignore_ascii_case("bearer") => {
-                    let value = |name: &str| parameter(parameters, name).unwrap_or_default();
-                    let realm = value("realm");
-                    if !realm.is_empty() {
-                        return Some(Self::Bearer {
-                            realm,
-                            service: value("service"),
-                            scope: value("scope"),
-                        });
-                    }
-                }
-                (scheme, _) if scheme.eq_ignore_ascii_case("basic") => basic = Some(Self::Basic),
-                _ => {}
+        // What follows an error of a header cannot be told apart.
+        for challenge in headers.flat_map(|header| ChallengeParser::new(header).map_while(Result::ok)) {
+            let is = |scheme| challenge.scheme.eq_ignore_ascii_case(scheme);
+            let value = |wanted: &str| {
+                let mut all = challenge.params.iter();
+                let found = all.find(|(name, _)| name.eq_ignore_ascii_case(wanted));
+                found.map(|(_, value)| value.to_unescaped()).unwrap_or_default()
+            };
+            let realm = value("realm");
+            if is("bearer") && !realm.is_empty() {
+                return Some(Self::Bearer { realm, service: value("service"), scope: value("scope") });
+            }
+            if is("basic") {
+                basic = Some(Self::Basic);
             }
         }
         basic
     }
-}
-
-/// The value of one of `name="value", name=value`.
-fn parameter(mut text: &str, wanted: &str) -> Option<String> {
-    while let Some((name, rest)) = text.split_once('=') {
-        let name = name.trim_matches([' ', ',', '\t']);
-        let (value, rest) = match rest.strip_prefix('"') {
-            Some(quoted) => unquoted(quoted),
-            None => {
-                rest.split_once(',').map_or((rest.to_owned(), ""), |(value, rest)| (value.to_owned(), rest))
-            }
-        };
-        if name.eq_ignore_ascii_case(wanted) {
-            return Some(value.trim().to_owned());
-        }
-        text = rest;
-    }
-    None
-}
-
-/// The text before the closing quotation mark, and what follows it.
-fn unquoted(text: &str) -> (String, &str) {
-    let mut value = String::new();
-    let mut characters = text.char_indices();
-    while let Some((place, character)) = characters.next() {
-        match character {
-            '"' => return (value, &text[place + 1..]),
-            '\\' => value.extend(characters.next().map(|(_, escaped)| escaped)),
-            other => value.push(other),
-        }
-    }
-    (value, "")
 }
 
 #[cfg(test)]
@@ -95,7 +64,13 @@ mod tests {
                 bearer("https://a.example/t\"o", "r", ""),
             ),
             (vec![r"Bearer"], None),
-            (vec![r#"Bearer realm="unclosed"#], bearer("unclosed", "", "")),
+            (
+                vec![r#"Basic realm="a, Bearer realm=b", Bearer realm = "https://a.example/token""#],
+                bearer("https://a.example/token", "", ""),
+            ),
+            (vec![r#"Negotiate, Basic realm="a""#], Some(Challenge::Basic)),
+            (vec![r#"Bearer realm="unclosed"#], None),
+            (vec![r#"Basic realm="a", Bearer realm="unclosed"#], Some(Challenge::Basic)),
             (vec!["Negotiate"], None),
             (vec![], None),
         ] {

@@ -52,7 +52,7 @@ impl Cluster {
             let listed = pages(&self.0, &path, |items| {
                 for mut item in items {
                     let added = inventory.add(policy, "default", Some((version, kind)), &mut item);
-                    problems.extend(added.err());
+                    problems.extend(added.err().unwrap_or_default());
                     progress.inc(1);
                 }
             });

@@ -17,6 +17,14 @@ pub(super) struct Copy {
     pub(super) target: String,
 }
 
+impl Copy {
+    /// Registry and path of the target, without the last word of its name.
+    fn folder(&self) -> &str {
+        let name = self.target.split('@').next().unwrap_or_default();
+        name.rsplit_once('/').map_or(name, |(folder, _)| folder)
+    }
+}
+
 /// Everything that is rewritten and not known to be at its target, sorted, each once.
 pub(super) fn copies(rows: &[Row]) -> Vec<Copy> {
     moved(rows.iter().filter(|row| row.target != Some(Target::Present)))
@@ -49,6 +57,11 @@ pub(super) fn split(complete: &str) -> Option<(&str, &str, &str)> {
     let (host, rest) = complete.split_once('/')?;
     let (path, version) = rest.split_once('@').or_else(|| rest.rsplit_once(':'))?;
     Some((host, path, version))
+}
+
+/// Whether a registry is one of `--plain-http`.
+pub(super) fn is_plain(plain: &[String], host: &str) -> bool {
+    plain.iter().any(|plain| plain.eq_ignore_ascii_case(host))
 }
 
 /// Targets that several images would have, which cannot all be there: a warning for each. Also where something is at
@@ -84,17 +97,18 @@ pub(super) fn regsync(copies: &[Copy]) -> String {
 /// one there is. Registries of `plain` are asked without TLS.
 ///
 /// # Errors
-/// There are several destinations and none is chosen, or nothing is to be copied there.
-pub(super) fn skopeo(copies: &[Copy], destination: Option<&str>, plain: &[String]) -> Result<String, String> {
+/// There are several destinations and none is chosen, or no image goes there.
+pub(super) fn skopeo(rows: &[Row], destination: Option<&str>, plain: &[String]) -> Result<String, String> {
+    const NOTHING: &str = "# nothing is to be copied\n{}\n";
+    let copies = copies(rows);
     let mut by_destination: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
-    for Copy { source, target } in copies {
-        let name = target.split('@').next().unwrap_or_default();
-        let folder = name.rsplit_once('/').map_or(name, |(folder, _)| folder);
-        by_destination.entry(folder).or_default().push(source);
+    for copy in &copies {
+        by_destination.entry(copy.folder()).or_default().push(&copy.source);
     }
+    let is_filled = |folder: &str| moved(rows.iter()).iter().any(|copy| copy.folder() == folder);
     let all: Vec<_> = by_destination.keys().copied().collect();
     let (destination, sources) = match (destination.map(|it| it.trim_end_matches('/')), all.as_slice()) {
-        (None, []) => return Ok("# nothing is to be copied\n{}\n".to_owned()),
+        (None, []) => return Ok(NOTHING.to_owned()),
         (None, [only]) => (*only, &by_destination[only]),
         (None, _) => {
             return Err(format!(
@@ -104,6 +118,7 @@ pub(super) fn skopeo(copies: &[Copy], destination: Option<&str>, plain: &[String
         }
         (Some(chosen), _) => match by_destination.get_key_value(chosen) {
             Some((destination, sources)) => (*destination, sources),
+            None if is_filled(chosen) => return Ok(NOTHING.to_owned()),
             None if all.is_empty() => return Err(format!("--destination {chosen}: nothing is to be copied")),
             None => {
                 return Err(format!(
@@ -119,7 +134,7 @@ pub(super) fn skopeo(copies: &[Copy], destination: Option<&str>, plain: &[String
     }
     let entry = |(host, images): (&str, BTreeMap<&str, Vec<&str>>)| {
         let mut entry = json!({ "images": images });
-        if plain.iter().any(|it| it == host) {
+        if is_plain(plain, host) {
             entry["tls-verify"] = Value::Bool(false);
         }
         (host.to_owned(), entry)

@@ -28,17 +28,18 @@ impl Inventory {
     /// `namespace`; `implied` are apiVersion and kind of an object that leaves them out.
     ///
     /// # Errors
-    /// The document is no Kubernetes object, or has fields of an unexpected type; says which object.
+    /// What is no Kubernetes object, or has fields of an unexpected type; says which object. All others are taken in.
     pub(super) fn add(
         &mut self,
         policy: &Policy,
         namespace: &str,
         implied: Option<(&str, &str)>,
         document: &mut Value,
-    ) -> Result<(), String> {
+    ) -> Result<(), Vec<String>> {
         each_part(document, namespace, implied, &mut |found| {
             // Of a Deployment's old revisions nothing is in use but what its Pods say.
-            let is_revision = found.title.starts_with("ReplicaSet ") && found.owner.is_some();
+            let is_revision = found.title.starts_with("ReplicaSet ")
+                && found.owner.as_ref().is_some_and(|(kind, _)| kind == "Deployment");
             let phase = found.value.pointer("/status/phase").and_then(Value::as_str);
             if found.kind != "Pod" || is_revision || matches!(phase, Some("Succeeded" | "Failed")) {
                 return Ok(());

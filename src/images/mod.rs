@@ -27,6 +27,7 @@ use crate::offline::sources::sources;
 use crate::offline::yaml;
 use crate::offline::{CHANGED, FAILED, FINE, Streams};
 use crate::policy::Policy;
+use crate::terminal::{error, warning};
 use cluster::Cluster;
 use inventory::Inventory;
 use listing::{Row, decide};
@@ -102,7 +103,7 @@ async fn rows(
     }
     if let Some(cluster) = cluster.as_ref().filter(|_| check) {
         for problem in cluster.logins(&inventory.secrets, &mut logins).await {
-            let _ = writeln!(streams.errors, "warning: {problem}");
+            let _ = streams.errors.write_all(warning(&problem).as_bytes());
         }
     }
     let mut rows = decide(inventory, &policy.registries);
@@ -130,11 +131,14 @@ fn manifests(options: &Options, policy: &Policy, streams: &mut Streams<'_>) -> (
             continue;
         };
         for yaml::Document { number, line, value } in yaml::read(text) {
-            let added = value.map_err(|error| error.to_string()).and_then(|mut value| {
+            let added = value.map_err(|error| vec![error.to_string()]).and_then(|mut value| {
                 let added = inventory.add(policy, namespace, None, &mut value);
-                added.map_err(|problem| format!("line {line}: {problem}"))
+                added.map_err(|problems| {
+                    problems.iter().map(|problem| format!("line {line}: {problem}")).collect()
+                })
             });
-            problems.extend(added.err().map(|problem| format!("{name}: document {number}, {problem}")));
+            let found = added.err().unwrap_or_default();
+            problems.extend(found.iter().map(|problem| format!("{name}: document {number}, {problem}")));
         }
     }
     (inventory, problems)
@@ -148,14 +152,14 @@ fn report(
     streams: &mut Streams<'_>,
 ) -> io::Result<bool> {
     for problem in problems {
-        writeln!(streams.errors, "error: {problem}")?;
+        streams.errors.write_all(error(problem).as_bytes())?;
     }
     if rows.is_empty() && !problems.is_empty() {
         return Ok(false);
     }
     let copies = copies::copies(rows);
     for collision in copies::collisions(rows) {
-        writeln!(streams.errors, "warning: {collision}")?;
+        streams.errors.write_all(warning(&collision).as_bytes())?;
     }
     let text = match options.output {
         Output::Table => render::table(rows),
@@ -164,10 +168,10 @@ fn report(
         Output::Pairs => copies::pairs(&copies),
         Output::Regsync => copies::regsync(&copies),
         Output::Skopeo => {
-            match copies::skopeo(&copies, options.destination.as_deref(), &options.check.plain_http) {
+            match copies::skopeo(rows, options.destination.as_deref(), &options.check.plain_http) {
                 Ok(list) => list,
                 Err(problem) => {
-                    writeln!(streams.errors, "error: {problem}")?;
+                    streams.errors.write_all(error(&problem).as_bytes())?;
                     return Ok(false);
                 }
             }

@@ -19,7 +19,7 @@ use serde::Deserialize;
 use zeroize::Zeroizing;
 
 use super::challenge::Challenge;
-use super::copies::{complete, split};
+use super::copies::{complete, is_plain, split};
 use super::listing::Target;
 use super::logins::{Fitting, Logins, basic};
 use super::wire::{Wire, uri};
@@ -128,7 +128,16 @@ impl Registries {
             }
             match answer.status {
                 StatusCode::NOT_FOUND => return Ok(Target::Missing),
-                status if status.is_success() => return Ok(Target::Present),
+                status if status.is_success() && is_manifest(&answer.headers) => return Ok(Target::Present),
+                status if status.is_success() => {
+                    return Err(Failure::Silent(format!("it answers {status}, and no manifest")));
+                }
+                // What another host calls its token service may be anybody's.
+                StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN if answer.elsewhere => {
+                    return Err(Failure::Refused(format!(
+                        "{host} redirects to another host, which wants a login of its own"
+                    )));
+                }
                 StatusCode::UNAUTHORIZED if attempt == 0 => {
                     let wanted = answer.headers.get_all(WWW_AUTHENTICATE).iter();
                     let challenge = Challenge::of(wanted.filter_map(|value| value.to_str().ok()));
@@ -229,8 +238,16 @@ impl Registries {
     }
 
     fn scheme(&self, host: &str) -> &'static str {
-        if self.plain.iter().any(|plain| plain.eq_ignore_ascii_case(host)) { "http" } else { "https" }
+        if is_plain(&self.plain, host) { "http" } else { "https" }
     }
+}
+
+/// Not the page of a portal, or of whatever else is at this address. (A registry names the kind and the digest; what has
+/// neither, no runtime can pull.)
+fn is_manifest(headers: &HeaderMap) -> bool {
+    const KINDS: [&str; 2] = ["application/vnd.oci.image.", "application/vnd.docker.distribution.manifest."];
+    let kind = headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    headers.contains_key("docker-content-digest") || KINDS.iter().any(|known| kind.starts_with(known))
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {

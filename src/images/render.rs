@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::copies::{Copy, copies};
 use super::listing::Row;
-use crate::offline::explain::shown;
+use crate::terminal::shown;
 
 /// Users that a table names; the others are counted.
 const FEW: usize = 3;

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use actix_web::web::Bytes;
 use http::header::{AUTHORIZATION, LOCATION};
-use http::{HeaderMap, Method, Request, Response, Uri};
+use http::response::Parts;
+use http::{HeaderMap, Method, Request, Response, StatusCode, Uri};
 use http_body_util::combinators::BoxBody;
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
@@ -17,6 +18,7 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::{ClientConfig, RootCertStore};
 use tokio::time::timeout;
+use url::Url;
 
 use crate::cause::cause;
 
@@ -26,7 +28,13 @@ const REDIRECTS: usize = 3;
 /// The answer of a token service.
 const MOST_BYTES: usize = 1 << 20;
 
-type Answer = Response<BoxBody<Bytes, String>>;
+/// An answer without its body.
+pub(super) struct Head {
+    pub(super) status: StatusCode,
+    pub(super) headers: HeaderMap,
+    /// A redirect led to another host, or another port.
+    pub(super) elsewhere: bool,
+}
 
 /// A client that trusts the authorities of the system, and those of one more file.
 pub(super) struct Wire(Client<HttpsConnector<HttpConnector>, Full<Bytes>>);
@@ -71,28 +79,27 @@ impl Wire {
         method: &Method,
         address: &str,
         headers: &HeaderMap,
-    ) -> Result<http::response::Parts, String> {
-        let (mut address, mut headers) = (uri(address)?, headers.clone());
+    ) -> Result<Head, String> {
+        let (mut address, mut headers) = (url(address)?, headers.clone());
+        let mut elsewhere = false;
         for _ in 0..=REDIRECTS {
             let mut request = Request::new(Full::default());
             method.clone_into(request.method_mut());
-            *request.uri_mut() = address.clone();
+            *request.uri_mut() = uri(address.as_str())?;
             *request.headers_mut() = headers.clone();
-            let (answer, _) = self.send(request).await?.into_parts();
-            let location = answer.headers.get(LOCATION).filter(|_| answer.status.is_redirection());
+            let (Parts { status, headers: answered, .. }, _) = self.send(request).await?.into_parts();
+            let location = answered.get(LOCATION).filter(|_| status.is_redirection());
             let Some(location) = location.and_then(|location| location.to_str().ok()) else {
-                return Ok(answer);
+                return Ok(Head { status, headers: answered, elsewhere });
             };
-            let next = if location.starts_with('/') {
-                let authority = address.authority().map_or("", |authority| authority.as_str());
-                uri(&format!("{}://{authority}{location}", address.scheme_str().unwrap_or("https")))?
-            } else {
-                uri(location)?
-            };
-            if address.scheme_str() == Some("https") && next.scheme_str() != Some("https") {
+            let next = address.join(location).map_err(|_| no_address())?;
+            if address.scheme() == "https" && next.scheme() != "https" {
                 return Err("redirects to an address without TLS".to_owned());
             }
-            if next.authority() != address.authority() {
+            if (next.host(), next.port_or_known_default())
+                != (address.host(), address.port_or_known_default())
+            {
+                elsewhere = true;
                 headers.remove(AUTHORIZATION);
             }
             address = next;
@@ -111,7 +118,7 @@ impl Wire {
         Ok(Response::from_parts(parts, body))
     }
 
-    async fn send(&self, request: Request<Full<Bytes>>) -> Result<Answer, String> {
+    async fn send(&self, request: Request<Full<Bytes>>) -> Result<Response<BoxBody<Bytes, String>>, String> {
         let asked = timeout(PATIENCE, self.0.request(request)).await.map_err(|_| slow())?;
         let answer = asked.map_err(|error| advised(&cause(&error)))?;
         Ok(answer.map(|body| body.map_err(|error| cause(&error)).boxed()))
@@ -120,9 +127,16 @@ impl Wire {
 
 /// An address that can be asked.
 pub(super) fn uri(address: &str) -> Result<Uri, String> {
-    let uri: Uri = address.parse().map_err(|_| "names an address that is none".to_owned())?;
-    let is_whole = matches!(uri.scheme_str(), Some("http" | "https")) && uri.authority().is_some();
-    is_whole.then_some(uri).ok_or_else(|| "names an address that is none".to_owned())
+    url(address)?.as_str().parse().map_err(|_| no_address())
+}
+
+fn url(address: &str) -> Result<Url, String> {
+    let url = Url::parse(address).map_err(|_| no_address())?;
+    if matches!(url.scheme(), "http" | "https") { Ok(url) } else { Err(no_address()) }
+}
+
+fn no_address() -> String {
+    "names an address that is none".to_owned()
 }
 
 fn slow() -> String {

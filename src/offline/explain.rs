@@ -6,7 +6,7 @@ use crate::mutate::containers::{PodChange, Scope};
 use crate::mutate::image::{image_to_admit, reference};
 use crate::object::Object;
 use crate::policy::Policy;
-use crate::terminal::misleads;
+use crate::terminal::shown;
 
 /// A paragraph for every image of a new Pod; `outcome` is how its admission ended.
 pub(super) fn images(object: &Object<'_>, policy: &Policy, outcome: Outcome, namespace: &str) -> Vec<String> {
@@ -100,9 +100,4 @@ fn read(parsed: &Reference<'_>, rules: &RegistryRules) -> String {
         Parser::Distribution => "distribution",
     };
     format!("  read    registry {registry}, path {path}, by the parser {parser}")
-}
-
-/// Text of a manifest as it may go to a terminal or into a page.
-pub(crate) fn shown(text: &str) -> String {
-    text.chars().flat_map(|c| if misleads(c) { c.escape_default().collect() } else { vec![c] }).collect()
 }

@@ -20,7 +20,7 @@ use std::io::{self, BufWriter, ErrorKind, Read, Write};
 use crate::admit::Outcome;
 use crate::answer::answer;
 use crate::policy::Policy;
-use crate::terminal::shows_colours;
+use crate::terminal::{self, shows_colours};
 use diff::unified;
 use parts::{Admitted, Call, admit_all};
 use sources::sources;
@@ -123,14 +123,19 @@ impl Run<'_, '_> {
         };
         for Document { number, line, value } in yaml::read(text) {
             self.found += 1;
-            let read = value.map_err(|error| error.to_string());
-            let admitted = read.and_then(|object| {
-                admit_all(self.policy, &self.options.namespace, object)
-                    .map_err(|problem| format!("line {line}: {problem}"))
+            let admitted = value.map_err(|error| vec![error.to_string()]).and_then(|object| {
+                let admitted = admit_all(self.policy, &self.options.namespace, object);
+                admitted.map_err(|problems| {
+                    problems.iter().map(|problem| format!("line {line}: {problem}")).collect()
+                })
             });
             match admitted {
                 Ok(admitted) => self.report(source, &admitted)?,
-                Err(problem) => self.fail(&format!("{source}: document {number}, {problem}"))?,
+                Err(problems) => {
+                    for problem in problems {
+                        self.fail(&format!("{source}: document {number}, {problem}"))?;
+                    }
+                }
             }
         }
         Ok(())
@@ -140,7 +145,8 @@ impl Run<'_, '_> {
         let Admitted { title, before, after, calls } = admitted;
         for Call { title, warnings, .. } in calls {
             for warning in warnings {
-                writeln!(self.streams.errors, "warning: {source}: {title}: {warning}")?;
+                let line = terminal::warning(&format!("{source}: {title}: {warning}"));
+                self.streams.errors.write_all(line.as_bytes())?;
             }
         }
         let changed = before != after;
@@ -166,6 +172,6 @@ impl Run<'_, '_> {
 
     fn fail(&mut self, problem: &str) -> io::Result<()> {
         self.failed = true;
-        writeln!(self.streams.errors, "error: {problem}")
+        self.streams.errors.write_all(terminal::error(problem).as_bytes())
     }
 }

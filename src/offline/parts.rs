@@ -14,6 +14,7 @@ use crate::object::Object;
 use crate::patch;
 use crate::policy::Policy;
 use crate::review::{Kind, Request};
+use crate::terminal::shown;
 
 /// A document before and after.
 #[derive(Debug)]
@@ -63,8 +64,8 @@ pub(crate) struct Found<'a> {
 /// Admits everything in a document, each object in its own namespace or else in `namespace`.
 ///
 /// # Errors
-/// The document is no Kubernetes object, or has fields of an unexpected type; says which object.
-pub(super) fn admit_all(policy: &Policy, namespace: &str, document: Value) -> Result<Admitted, String> {
+/// What is no Kubernetes object, or has fields of an unexpected type; says which object.
+pub(super) fn admit_all(policy: &Policy, namespace: &str, document: Value) -> Result<Admitted, Vec<String>> {
     let mut after = document.clone();
     let mut calls = Vec::new();
     each_part(&mut after, namespace, None, &mut |found| {
@@ -79,19 +80,20 @@ pub(super) fn admit_all(policy: &Policy, namespace: &str, document: Value) -> Re
     })
 }
 
-/// Visits what the webhook would be called for in one object, or in each of a list; `implied` are apiVersion and kind
-/// of an item that leaves them out.
+/// Visits what the webhook would be called for in one object, or in each of a list, whatever is wrong with others;
+/// `implied` are apiVersion and kind of an item that leaves them out.
 ///
 /// # Errors
-/// The object is none, or what `visit` says; names the object.
+/// An object is none, or what `visit` says; names the object.
 pub(crate) fn each_part(
     object: &mut Value,
     namespace: &str,
     implied: Option<(&str, &str)>,
     visit: &mut dyn FnMut(Found<'_>) -> Result<(), String>,
-) -> Result<(), String> {
+) -> Result<(), Vec<String>> {
+    let no_object = |expected| Err(vec![format!("is not a Kubernetes object: {expected} expected")]);
     if !object.is_object() {
-        return Err("is not a Kubernetes object: a mapping with apiVersion and kind is expected".to_owned());
+        return no_object("a mapping with apiVersion and kind is");
     }
     let own = (text(object, "apiVersion").to_owned(), text(object, "kind").to_owned());
     let (version, kind) = match (&own, implied) {
@@ -99,27 +101,29 @@ pub(crate) fn each_part(
         ((version, kind), _) => (version.as_str(), kind.as_str()),
     };
     if version.is_empty() || kind.is_empty() {
-        return Err("is not a Kubernetes object: apiVersion and kind are expected".to_owned());
+        return no_object("apiVersion and kind are");
     }
+    let mut problems = Vec::new();
     if let Some(item_kind) = kind.strip_suffix("List")
         && let Some(items) = object.get_mut("items").and_then(Value::as_array_mut)
     {
         let implied = (!item_kind.is_empty()).then_some((version, item_kind));
         for (i, item) in items.iter_mut().enumerate() {
-            each_part(item, namespace, implied, visit).map_err(|problem| format!("items[{i}]: {problem}"))?;
+            let wrong = each_part(item, namespace, implied, visit).err().unwrap_or_default();
+            problems.extend(wrong.iter().map(|problem| format!("items[{i}]: {problem}")));
         }
-        return Ok(());
+        return if problems.is_empty() { Ok(()) } else { Err(problems) };
     }
     let title = title(object, kind, namespace);
     let namespace = namespace_of(object, namespace).to_owned();
     for Part { kind, pointer } in parts(version, kind, object) {
         let owner = owner(object).map(|(kind, name)| (kind.to_owned(), name.to_owned()));
         if let Some(value) = object.pointer_mut(&pointer).filter(|part| part.is_object()) {
-            visit(Found { kind, title: &title, namespace: &namespace, owner, value })
-                .map_err(|problem| format!("{title}: {problem}"))?;
+            let visited = visit(Found { kind, title: &title, namespace: &namespace, owner, value });
+            problems.extend(visited.err().map(|problem| format!("{title}: {problem}")));
         }
     }
-    Ok(())
+    if problems.is_empty() { Ok(()) } else { Err(problems) }
 }
 
 /// Kind and name of what made an object and makes it anew; a Deployment in the place of its `ReplicaSet`.
@@ -232,10 +236,10 @@ fn namespace_of<'a>(object: &'a Value, default: &'a str) -> &'a str {
 fn title(object: &Value, kind: &str, namespace: &str) -> String {
     let metadata = object.get("metadata").unwrap_or(&Value::Null);
     let name = match (text(metadata, "name"), text(metadata, "generateName")) {
-        ("", "") if kind.ends_with("List") => return explain::shown(kind),
+        ("", "") if kind.ends_with("List") => return shown(kind),
         ("", "") => "(no name)".to_owned(),
         ("", prefix) => format!("{prefix}*"),
         (name, _) => name.to_owned(),
     };
-    explain::shown(&format!("{kind} {}/{name}", namespace_of(object, namespace)))
+    shown(&format!("{kind} {}/{name}", namespace_of(object, namespace)))
 }

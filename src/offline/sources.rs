@@ -82,7 +82,12 @@ fn folder(folder: &Path, sources: &mut Vec<Result<Source, String>>) {
                 self::folder(&path, sources);
             }
         } else if path.extension().is_some_and(|e| e == "yaml" || e == "yml" || e == "json") {
-            sources.push(Ok(Source::File(path)));
+            // Nobody asked to wait for whoever writes into a pipe.
+            sources.push(if path.exists() && !path.is_file() {
+                Err(format!("{}: is no file; pipes are read where they are named themselves", path.display()))
+            } else {
+                Ok(Source::File(path))
+            });
         }
     }
 }

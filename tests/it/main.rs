@@ -7,6 +7,8 @@
 )]
 
 mod admit_properties;
+mod answers;
+mod api_server;
 #[path = "../client/authority.rs"]
 mod authority;
 mod certificate_settings;

@@ -14,7 +14,7 @@ use ring::digest::{SHA256, digest};
 
 use super::listing::{Row, Target};
 use super::render::{MORE, summary, users};
-use crate::offline::explain::shown;
+use crate::terminal::shown;
 
 const STYLE: &str = include_str!("page.css");
 const SCRIPT: &str = include_str!("page.js");

@@ -129,6 +129,42 @@ fn a_workload_and_its_pods_are_one_user_and_old_revisions_none() {
     );
 }
 
+/// Who else makes them is not looked at itself.
+#[test]
+fn a_set_of_replicas_that_is_of_no_deployment_is_looked_at() {
+    let rollout = json!({"kind": "Rollout", "name": "shop", "controller": true});
+    let set = owned("ReplicaSet", "shop-1", &rollout, &json!({}));
+    let listed = listed(&[MAP], &set.to_string());
+    assert_eq!(columns(&listed, &["/image"]), [["nginx:old"]]);
+    assert_eq!(listed[0]["users"], json!({"count": 1, "first": ["Rollout shop/shop"]}));
+}
+
+#[test]
+fn an_item_that_cannot_be_read_hides_no_other() {
+    let mut items: Vec<Value> = ["one:1", "two:1", "three:1", "four:1"]
+        .map(|image| serde_json::from_str(&pod(&[image])).unwrap())
+        .into();
+    items[1]["spec"]["containers"] = json!({"a": "two"});
+    items[2] = json!("three");
+    let list = json!({"apiVersion": "v1", "kind": "List", "items": items});
+    let outcome = images(&[MAP], &["--output", "json"], &list.to_string());
+    assert_eq!(outcome.status, 2);
+    let whole: Value = serde_json::from_str(&outcome.output).unwrap();
+    assert_eq!(columns(whole["images"].as_array().unwrap(), &["/image"]), [["four:1"], ["one:1"]]);
+    let errors: Vec<_> = outcome.errors.lines().collect();
+    assert_eq!(errors.len(), 2, "{errors:?}");
+    assert!(
+        errors[0].starts_with("error: stdin: document 1, line 1: items[1]: Pod default/p: "),
+        "{errors:?}"
+    );
+    assert!(
+        errors[1].ends_with(
+            ": items[2]: is not a Kubernetes object: a mapping with apiVersion and kind is expected"
+        ),
+        "{errors:?}"
+    );
+}
+
 #[test]
 fn a_pod_that_has_run_to_its_end_uses_nothing() {
     let mut ended: Value = serde_json::from_str(&pod(&["old:1"])).unwrap();

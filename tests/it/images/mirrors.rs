@@ -90,6 +90,18 @@ fn skopeo_gets_a_list_for_each_destination() {
     assert_eq!(read(&fine(&[], &["--output", "skopeo"], &mixed())).remove(0).value.unwrap(), json!({}));
 }
 
+/// As certificates and registries have it.
+#[test]
+fn a_host_without_tls_is_one_in_any_case_of_its_letters() {
+    let map = ("REGISTRY_MAP", "Reg.Local:5000=registry.example/local");
+    let list = fine(
+        &[map],
+        &["--output", "skopeo", "--plain-http", "reg.LOCAL:5000"],
+        &pod(&["Reg.Local:5000/b:1"]),
+    );
+    assert!(list.contains("tls-verify: false"), "{list}");
+}
+
 #[test]
 fn two_images_that_would_get_one_name_are_told() {
     let input = pod(&["quay.io/a/x:1", "ghcr.io/a/x:1", "ghcr.io/a/y:1", "docker.io/library/z:1", "z:1"]);

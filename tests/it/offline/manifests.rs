@@ -1,6 +1,7 @@
 //! What manifests become, and which are found.
 
 use std::fs;
+use std::process::Command;
 
 use serde_json::json;
 
@@ -171,6 +172,8 @@ fn folders_are_read_in_order_and_what_is_missing_is_named() {
     assert_eq!((outcome.status, names), (0, vec![json!("two"), json!("one"), json!("three")]));
 
     fs::create_dir_all(at("charts/shop/templates")).unwrap();
+    fs::create_dir(at("pipes")).unwrap();
+    assert!(Command::new("mkfifo").arg(at("pipes/a.yaml")).status().unwrap().success());
     fs::write(at("charts/shop/Chart.yaml"), "apiVersion: v2\nname: shop\n").unwrap();
     fs::write(at("charts/shop/templates/web.yaml"), "{{ .Values }}").unwrap();
     let text = |name: &str| at(name).display().to_string();
@@ -179,6 +182,21 @@ fn folders_are_read_in_order_and_what_is_missing_is_named() {
         (
             text("none"),
             format!("error: {}: cannot be read: No such file or directory (os error 2)\n", text("none")),
+        ),
+        (
+            text("pipes"),
+            format!(
+                "error: {}: is no file; pipes are read where they are named themselves\n",
+                text("pipes/a.yaml")
+            ),
+        ),
+        (
+            // Whoever named it.
+            text("\u{1b}[2J\n"),
+            format!(
+                "error: {}\\u{{1b}}[2J\\n: cannot be read: No such file or directory (os error 2)\n",
+                text("")
+            ),
         ),
         (text("bytes.txt"), format!("error: {}: is not UTF-8 text\n", text("bytes.txt"))),
         (
