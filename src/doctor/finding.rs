@@ -145,7 +145,7 @@ mod tests {
         assert!(report.text(true).starts_with("\u{1b}[31merror  \u{1b}[0m a: "));
         assert_eq!(
             report.text(false),
-            "error   a: two??[31m; kubectl y\ninfo    b: one; kubectl x\n1 error, 0 warnings\n"
+            "error   a: two\\n\\u{1b}[31m; kubectl y\ninfo    b: one; kubectl x\n1 error, 0 warnings\n"
         );
         let json: serde_json::Value = serde_json::from_str(&report.json().unwrap()).unwrap();
         assert_eq!(json["healthy"], false);
