@@ -62,13 +62,11 @@ fn read_service_accounts(values: &Values, read: &mut Reader) -> Option<ServiceAc
         values.config_target_image_pull_secret_name.as_ref(),
         dns_subdomain,
     );
-    let default = "default".to_owned();
-    let accounts = values.config_service_accounts.as_ref().or(Some(&default));
-    let patterns = read.names("CONFIG_SERVICE_ACCOUNTS", accounts, name_pattern);
+    let accounts = values.config_service_accounts.as_ref();
+    let patterns = read.names_or("CONFIG_SERVICE_ACCOUNTS", accounts, "default", name_pattern);
     let all = read.boolean("CONFIG_ALL_SERVICE_ACCOUNTS", values.config_all_service_accounts.as_ref());
-    let default = "kube-system,kube-public".to_owned();
-    let excluded = values.config_exclude_namespaces.as_ref().or(Some(&default));
-    let excluded = read.names("CONFIG_EXCLUDE_NAMESPACES", excluded, dns_label);
+    let excluded = values.config_exclude_namespaces.as_ref();
+    let excluded = read.names_or("CONFIG_EXCLUDE_NAMESPACES", excluded, "kube-system,kube-public", dns_label);
     // What the webhook has no use for: it writes nothing, so nothing of it can fail. The controller puts the Secret
     // where the reference is.
     read.name(

@@ -142,9 +142,22 @@ impl Reader {
                 Err(problem) => self.refuse(variable, name, problem),
             }
         }
-        // Nothing at all would be the default.
-        let is_emptied = raw.is_some() && names.is_empty();
-        self.effective(variable, if is_emptied { ",".to_owned() } else { names.join(",") });
+        self.effective(variable, names.join(","));
+        names
+    }
+
+    /// The same with a default; `,` is the empty list then.
+    pub(crate) fn names_or(
+        &mut self,
+        variable: &'static str,
+        raw: Option<&String>,
+        default: &str,
+        rule: impl Fn(&str) -> Result<(), &'static str>,
+    ) -> Vec<String> {
+        let names = self.names(variable, raw.or(Some(&default.to_owned())), rule);
+        if names.is_empty() {
+            self.effective(variable, ",");
+        }
         names
     }
 

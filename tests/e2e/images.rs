@@ -216,7 +216,11 @@ fn registry() -> String {
             let known = head.iter().any(|line| {
                 line.eq_ignore_ascii_case("authorization: Basic dXNlcjpzZWNyZXQtb2YtdGhlLXRlc3Q=")
             });
-            let status = if known { "200 OK" } else { "401 Unauthorized\r\nWWW-Authenticate: Basic realm=x" };
+            let status = if known {
+                "200 OK\r\nDocker-Content-Digest: sha256:0"
+            } else {
+                "401 Unauthorized\r\nWWW-Authenticate: Basic realm=x"
+            };
             drop(write!(&stream, "HTTP/1.1 {status}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"));
         }
     });

@@ -290,7 +290,7 @@ fn a_problem_names_the_variable_that_is_set() {
 
 #[test]
 fn a_list_that_is_emptied_is_in_effect_as_one() {
-    for variable in ["CONFIG_EXCLUDE_NAMESPACES", "CONFIG_SERVICE_ACCOUNTS", "EXCLUDE_NAMESPACES"] {
+    for variable in ["CONFIG_EXCLUDE_NAMESPACES", "CONFIG_SERVICE_ACCOUNTS"] {
         let account = ("CONFIG_TARGET_IMAGE_PULL_SECRET_NAME", "regcred");
         let config = load(&[account, (variable, " , ,")]).unwrap();
         assert!(config.effective.contains(&(variable, ",".to_owned())), "{:?}", config.effective);
