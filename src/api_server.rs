@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use http::Request;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ListMeta;
 use kube::config::{InClusterError, KubeConfigOptions, Kubeconfig, KubeconfigError};
 use kube::{Client, Config};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
@@ -70,17 +71,19 @@ pub(crate) async fn as_kubectl(
 /// The files that kubectl would read. `KUBECONFIG` may list some that are not there yet, but never means another cluster
 /// than theirs.
 fn usual() -> Result<Vec<PathBuf>, ClientError> {
-    let exist = |paths: Vec<PathBuf>| paths.into_iter().filter(|path| path.exists()).collect::<Vec<_>>();
-    let Some(listed) = std::env::var_os("KUBECONFIG").filter(|paths| !paths.is_empty()) else {
-        let home = std::env::home_dir().map(|home| home.join(".kube/config"));
-        return Ok(exist(home.into_iter().collect()));
+    let listed = std::env::var_os("KUBECONFIG").filter(|paths| !paths.is_empty());
+    let mut files: Vec<_> = match &listed {
+        Some(listed) => std::env::split_paths(listed).collect(),
+        None => std::env::home_dir().map(|home| home.join(".kube/config")).into_iter().collect(),
     };
-    let files = exist(std::env::split_paths(&listed).filter(|path| !path.as_os_str().is_empty()).collect());
-    if files.is_empty() {
-        let problem = "of KUBECONFIG: there is no such file".to_owned();
-        return Err(ClientError::Kubeconfig { path: listed.into(), problem });
+    files.retain(|path| path.exists());
+    match listed {
+        Some(listed) if files.is_empty() => {
+            let problem = "of KUBECONFIG: there is no such file".to_owned();
+            Err(ClientError::Kubeconfig { path: listed.into(), problem })
+        }
+        _ => Ok(files),
     }
-    Ok(files)
 }
 
 /// By the contents of these files together, or as a Pod where there is none.
@@ -139,13 +142,8 @@ const PAGE: u32 = 500;
 /// What is read of the answer to a list.
 #[derive(Deserialize)]
 struct Page {
-    metadata: Option<PageMetadata>,
+    metadata: Option<ListMeta>,
     items: Option<Vec<Value>>,
-}
-
-#[derive(Deserialize)]
-struct PageMetadata {
-    r#continue: Option<String>,
 }
 
 /// Hands over all objects of a list, page by page.
@@ -163,7 +161,7 @@ pub(crate) async fn pages(
         let request = Request::get(page).body(Vec::new()).map_err(kube::Error::HttpError)?;
         let Page { metadata, items } = client.request(request).await?;
         hand_over(items.unwrap_or_default());
-        let more = metadata.and_then(|metadata| metadata.r#continue).unwrap_or_default();
+        let more = metadata.and_then(|metadata| metadata.continue_).unwrap_or_default();
         let more = utf8_percent_encode(&more, NON_ALPHANUMERIC).to_string();
         if more.is_empty() {
             return Ok(());

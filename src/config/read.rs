@@ -12,7 +12,7 @@ use crate::image::analysis::Notice;
 /// as its default.
 #[derive(Default)]
 pub(crate) struct Reader {
-    /// What variables are called where they were found, if otherwise than here.
+    /// What each variable that is set was called there.
     pub(crate) called: HashMap<&'static str, &'static str>,
     pub(crate) errors: Vec<ConfigError>,
     pub(crate) notices: Vec<Notice>,

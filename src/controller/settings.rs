@@ -169,11 +169,8 @@ fn settings(values: &Values, flags: &Flags, terminal: bool, read: &mut Reader) -
     let secret = read.name("CONFIG_SECRETNAME", values.config_secretname.as_ref(), dns_subdomain);
     let secret = secret.unwrap_or_else(|| "image-pull-secret".to_owned());
     let all = read.boolean("CONFIG_ALLSERVICEACCOUNT", values.config_allserviceaccount.as_ref());
-    let mut names =
-        read.names("CONFIG_SERVICEACCOUNTS", values.config_serviceaccounts.as_ref(), name_pattern);
-    if values.config_serviceaccounts.is_none() {
-        names.push("default".to_owned());
-    }
+    let accounts = values.config_serviceaccounts.as_ref();
+    let names = read.names_or("CONFIG_SERVICEACCOUNTS", accounts, "default", name_pattern);
     let force = read.boolean_or("CONFIG_FORCE", values.config_force.as_ref(), true);
     let managed_only = read.boolean("CONFIG_MANAGEDONLY", values.config_managedonly.as_ref());
     let once = read.boolean("CONFIG_RUNONCE", values.config_runonce.as_ref());

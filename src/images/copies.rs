@@ -81,15 +81,15 @@ pub(super) fn collisions(rows: &[Row]) -> Vec<String> {
 }
 
 /// A line for each: source, space, target.
-pub(super) fn pairs(copies: &[Copy]) -> String {
+pub(super) fn pairs(rows: &[Row]) -> String {
     let line = |Copy { source, target }: &Copy| [source, " ", target, "\n"].concat();
-    copies.iter().map(line).collect()
+    copies(rows).iter().map(line).collect()
 }
 
 /// The configuration of `regsync`.
-pub(super) fn regsync(copies: &[Copy]) -> String {
+pub(super) fn regsync(rows: &[Row]) -> String {
     let step = |Copy { source, target }: &Copy| json!({"source": source, "target": target, "type": "image"});
-    let sync: Vec<_> = copies.iter().map(step).collect();
+    let sync: Vec<_> = copies(rows).iter().map(step).collect();
     print(&json!({"version": 1, "sync": sync}))
 }
 

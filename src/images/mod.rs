@@ -27,7 +27,6 @@ use crate::offline::sources::sources;
 use crate::offline::yaml;
 use crate::offline::{CHANGED, FAILED, FINE, Streams};
 use crate::policy::Policy;
-use crate::terminal::{error, warning};
 use cluster::Cluster;
 use inventory::Inventory;
 use listing::{Row, decide};
@@ -57,7 +56,7 @@ pub async fn run(options: &Options, policy: &Policy, streams: &mut Streams<'_>) 
     match ended {
         // A reader that has seen enough, such as `head`, is no failure.
         Err(error) if error.kind() != ErrorKind::BrokenPipe => {
-            let _ = writeln!(streams.errors, "error: cannot write the result: {error}");
+            let _ = streams.error(&format!("cannot write the result: {error}"));
             FAILED
         }
         Ok(false) => FAILED,
@@ -103,7 +102,7 @@ async fn rows(
     }
     if let Some(cluster) = cluster.as_ref().filter(|_| check) {
         for problem in cluster.logins(&inventory.secrets, &mut logins).await {
-            let _ = streams.errors.write_all(warning(&problem).as_bytes());
+            let _ = streams.warning(&problem);
         }
     }
     let mut rows = decide(inventory, &policy.registries);
@@ -130,15 +129,10 @@ fn manifests(options: &Options, policy: &Policy, streams: &mut Streams<'_>) -> (
             problems.push(format!("{name}: is not UTF-8 text"));
             continue;
         };
-        for yaml::Document { number, line, value } in yaml::read(text) {
-            let added = value.map_err(|error| vec![error.to_string()]).and_then(|mut value| {
-                let added = inventory.add(policy, namespace, None, &mut value);
-                added.map_err(|problems| {
-                    problems.iter().map(|problem| format!("line {line}: {problem}")).collect()
-                })
-            });
+        for document in yaml::read(text) {
+            let added = document.taken(|mut value| inventory.add(policy, namespace, None, &mut value));
             let found = added.err().unwrap_or_default();
-            problems.extend(found.iter().map(|problem| format!("{name}: document {number}, {problem}")));
+            problems.extend(found.iter().map(|problem| format!("{name}: {problem}")));
         }
     }
     (inventory, problems)
@@ -152,26 +146,25 @@ fn report(
     streams: &mut Streams<'_>,
 ) -> io::Result<bool> {
     for problem in problems {
-        streams.errors.write_all(error(problem).as_bytes())?;
+        streams.error(problem)?;
     }
     if rows.is_empty() && !problems.is_empty() {
         return Ok(false);
     }
-    let copies = copies::copies(rows);
     for collision in copies::collisions(rows) {
-        streams.errors.write_all(warning(&collision).as_bytes())?;
+        streams.warning(&collision)?;
     }
     let text = match options.output {
         Output::Table => render::table(rows),
         Output::Json => render::json(rows),
         Output::Html => page::page(rows),
-        Output::Pairs => copies::pairs(&copies),
-        Output::Regsync => copies::regsync(&copies),
+        Output::Pairs => copies::pairs(rows),
+        Output::Regsync => copies::regsync(rows),
         Output::Skopeo => {
             match copies::skopeo(rows, options.destination.as_deref(), &options.check.plain_http) {
                 Ok(list) => list,
                 Err(problem) => {
-                    streams.errors.write_all(error(&problem).as_bytes())?;
+                    streams.error(&problem)?;
                     return Ok(false);
                 }
             }

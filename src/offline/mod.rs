@@ -24,7 +24,7 @@ use crate::terminal::{self, shows_colours};
 use diff::unified;
 use parts::{Admitted, Call, admit_all};
 use sources::sources;
-use yaml::{Document, print};
+use yaml::print;
 
 pub use options::Options;
 
@@ -47,6 +47,16 @@ pub struct Streams<'a> {
     pub terminal: bool,
 }
 
+impl Streams<'_> {
+    pub(crate) fn error(&mut self, problem: &str) -> io::Result<()> {
+        self.errors.write_all(terminal::error(problem).as_bytes())
+    }
+
+    pub(crate) fn warning(&mut self, problem: &str) -> io::Result<()> {
+        self.errors.write_all(terminal::warning(problem).as_bytes())
+    }
+}
+
 /// Runs on the streams of the process; returns its exit status.
 #[must_use]
 pub fn run_process(options: &Options, policy: &Policy) -> u8 {
@@ -67,7 +77,7 @@ pub fn run(options: &Options, policy: &Policy, streams: &mut Streams<'_>) -> u8 
     match run.all() {
         // A reader that has seen enough, such as `head`, is no failure.
         Err(error) if error.kind() != ErrorKind::BrokenPipe => {
-            let _ = writeln!(run.streams.errors, "error: cannot write the result: {error}");
+            let _ = run.streams.error(&format!("cannot write the result: {error}"));
             FAILED
         }
         _ if run.failed => FAILED,
@@ -121,19 +131,13 @@ impl Run<'_, '_> {
         let Ok(text) = std::str::from_utf8(content) else {
             return self.fail(&format!("{source}: is not UTF-8 text"));
         };
-        for Document { number, line, value } in yaml::read(text) {
+        for document in yaml::read(text) {
             self.found += 1;
-            let admitted = value.map_err(|error| vec![error.to_string()]).and_then(|object| {
-                let admitted = admit_all(self.policy, &self.options.namespace, object);
-                admitted.map_err(|problems| {
-                    problems.iter().map(|problem| format!("line {line}: {problem}")).collect()
-                })
-            });
-            match admitted {
+            match document.taken(|object| admit_all(self.policy, &self.options.namespace, object)) {
                 Ok(admitted) => self.report(source, &admitted)?,
                 Err(problems) => {
                     for problem in problems {
-                        self.fail(&format!("{source}: document {number}, {problem}"))?;
+                        self.fail(&format!("{source}: {problem}"))?;
                     }
                 }
             }
@@ -145,8 +149,7 @@ impl Run<'_, '_> {
         let Admitted { title, before, after, calls } = admitted;
         for Call { title, warnings, .. } in calls {
             for warning in warnings {
-                let line = terminal::warning(&format!("{source}: {title}: {warning}"));
-                self.streams.errors.write_all(line.as_bytes())?;
+                self.streams.warning(&format!("{source}: {title}: {warning}"))?;
             }
         }
         let changed = before != after;
@@ -172,6 +175,6 @@ impl Run<'_, '_> {
 
     fn fail(&mut self, problem: &str) -> io::Result<()> {
         self.failed = true;
-        self.streams.errors.write_all(terminal::error(problem).as_bytes())
+        self.streams.error(problem)
     }
 }

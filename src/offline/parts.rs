@@ -112,15 +112,15 @@ pub(crate) fn each_part(
             let wrong = each_part(item, namespace, implied, visit).err().unwrap_or_default();
             problems.extend(wrong.iter().map(|problem| format!("items[{i}]: {problem}")));
         }
-        return if problems.is_empty() { Ok(()) } else { Err(problems) };
-    }
-    let title = title(object, kind, namespace);
-    let namespace = namespace_of(object, namespace).to_owned();
-    for Part { kind, pointer } in parts(version, kind, object) {
-        let owner = owner(object).map(|(kind, name)| (kind.to_owned(), name.to_owned()));
-        if let Some(value) = object.pointer_mut(&pointer).filter(|part| part.is_object()) {
-            let visited = visit(Found { kind, title: &title, namespace: &namespace, owner, value });
-            problems.extend(visited.err().map(|problem| format!("{title}: {problem}")));
+    } else {
+        let title = title(object, kind, namespace);
+        let namespace = namespace_of(object, namespace).to_owned();
+        for Part { kind, pointer } in parts(version, kind, object) {
+            let owner = owner(object).map(|(kind, name)| (kind.to_owned(), name.to_owned()));
+            if let Some(value) = object.pointer_mut(&pointer).filter(|part| part.is_object()) {
+                let visited = visit(Found { kind, title: &title, namespace: &namespace, owner, value });
+                problems.extend(visited.err().map(|problem| format!("{title}: {problem}")));
+            }
         }
     }
     if problems.is_empty() { Ok(()) } else { Err(problems) }

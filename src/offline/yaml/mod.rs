@@ -40,6 +40,23 @@ pub struct Document {
     pub value: Result<Value, ReadError>,
 }
 
+impl Document {
+    /// Hands over its value.
+    ///
+    /// # Errors
+    /// Why there is none, or what is wrong with it; each says where.
+    pub(crate) fn taken<T>(
+        self,
+        take: impl FnOnce(Value) -> Result<T, Vec<String>>,
+    ) -> Result<T, Vec<String>> {
+        let Self { number, line, value } = self;
+        let placed = |problem: String| format!("document {number}, {problem}");
+        let value = value.map_err(|error| vec![placed(error.to_string())])?;
+        let within = |problem| placed(format!("line {line}: {problem}"));
+        take(value).map_err(|problems| problems.into_iter().map(within).collect())
+    }
+}
+
 /// Reads every document of a stream of YAML or of JSON. Empty ones are left out; a bad one does not hide those
 /// after it.
 #[must_use]
